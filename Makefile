@@ -1,0 +1,59 @@
+# irstd-bench. Every target sets up what it needs, from a fresh clone.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+
+# Passed on to run_benchmark.py when set, e.g.: make benchmark DETECTORS=mshnet LOSS=sls,soft_iou
+options := $(if $(DETECTORS),--detectors '$(DETECTORS)') \
+           --loss '$(or $(LOSS),sls)' \
+           $(if $(DATASET),--dataset '$(DATASET)') \
+           $(if $(DATA_ROOT),--data-root '$(DATA_ROOT)') \
+           $(if $(PRESET),--preset '$(PRESET)') \
+           $(if $(SEEDS),--seeds '$(SEEDS)') \
+           $(if $(EPOCHS),--epochs $(EPOCHS)) \
+           $(if $(DEVICE),--device '$(DEVICE)') \
+           $(if $(OUTPUT),--output '$(OUTPUT)') \
+           $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup benchmark test test-fast lint format clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@echo
+	@echo "make benchmark takes DETECTORS LOSS DATASET DATA_ROOT PRESET SEEDS EPOCHS DEVICE OUTPUT"
+	@echo "and ARGS='...' for anything else that run_benchmark.py knows (see --help there)."
+
+setup: $(READY) ## make the virtual environment .venv with the locked packages
+
+$(READY): requirements.lock
+	@echo "Setting up $(VENV) (torch is large: this takes a minute or more) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or newer is needed; say which: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PY) -m benchmark.install
+	@touch $(READY)
+
+benchmark: $(READY) ## run the benchmark: all detectors with SLS on the synthetic set, unless told otherwise
+	$(PY) run_benchmark.py $(if $(DETECTORS),,--detectors all) $(strip $(options))
+
+test: $(READY) ## run all tests
+	$(PY) -m pytest -q
+
+test-fast: $(READY) ## run the tests that take less than ten seconds each
+	$(PY) -m pytest -q -m "not slow"
+
+lint: $(READY) ## check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(READY) ## apply the formatting that lint checks
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean: ## remove the environment, caches and the results of runs (results/reference stays)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find results -mindepth 1 -maxdepth 1 ! -name reference ! -name README.md -exec rm -rf {} +

@@ -1,0 +1,198 @@
+"""The command line. Nothing here imports torch: help, list, --dry-run and report are fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmark import __version__
+from benchmark.config import Settings, parse_set
+from benchmark.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console()
+err = Console(stderr=True, soft_wrap=True)
+
+EPILOG = """
+[bold]Examples[/]
+
+  python run_benchmark.py --detectors all --loss sls
+
+  python run_benchmark.py --detectors mshnet,acm --loss sls,soft_iou --dataset sirst --data-root DIR
+
+  python run_benchmark.py --preset standard --seeds 0,1,2 --device cuda:0,1 --dry-run
+
+  python run_benchmark.py report results/quick
+
+Finished cells are skipped, so the same command resumes after Ctrl-C or a crash.
+"""
+
+WHAT, HOW, WHERE = "What to run", "Training (each overrides the preset)", "Where to run"
+
+
+def _about(key: str) -> str:
+    return str(Settings.model_fields[key].description)
+
+
+@app.callback(invoke_without_command=True, epilog=EPILOG)
+def benchmark(
+    context: typer.Context,
+    detectors: Annotated[
+        str | None,
+        typer.Option("--detectors", "--detector", rich_help_panel=WHAT,
+                     help="names, comma lists, wildcards ('ms*') or all"),
+    ] = None,
+    losses: Annotated[
+        str | None,
+        typer.Option("--losses", "--loss", rich_help_panel=WHAT, help="the same for losses"),
+    ] = None,
+    datasets: Annotated[
+        str | None,
+        typer.Option("--datasets", "--dataset", rich_help_panel=WHAT,
+                     help="the same for datasets; name:variant picks a split list (sirst:idx_320)"),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", "--seed", rich_help_panel=WHAT, help="e.g. 0,1,2"),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(rich_help_panel=WHAT,
+                     help="quick, standard, published or a .yaml file with these options as keys"),
+    ] = "quick",
+    limit: Annotated[
+        int | None, typer.Option(rich_help_panel=WHAT, help=_about("limit"))
+    ] = None,
+    plugins: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=WHAT, help="folder with detectors or losses of your own"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(rich_help_panel=HOW, help=_about("epochs"))] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(rich_help_panel=HOW, help=_about("batch_size"))
+    ] = None,
+    lr: Annotated[float | None, typer.Option(rich_help_panel=HOW, help=_about("lr"))] = None,
+    crop_size: Annotated[
+        int | None, typer.Option(rich_help_panel=HOW, help=_about("crop_size"))
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(rich_help_panel=HOW, help="auto, fp32 or bf16; " +
+                                 _about("precision"))
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", rich_help_panel=HOW,
+                     help="any other setting: " + ", ".join(Settings.model_fields)),
+    ] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=WHERE, envvar="IRSTD_DATA_ROOT",
+                     help="folder with the downloaded datasets"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(rich_help_panel=WHERE, help="default: results/<preset>")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(rich_help_panel=WHERE, help="auto, cpu, cuda or cuda:0,1")
+    ] = None,
+    jobs_per_device: Annotated[
+        int | None, typer.Option(rich_help_panel=WHERE, help="runs at a time on each device")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=WHERE, help="print the matrix and stop")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:  # fmt: skip
+    """Benchmark infrared small target detectors: detectors x losses x datasets x seeds.
+
+    Trains and scores every cell, and makes paper-style tables and Pd-Fa curves of the records.
+    Without options: all detectors with the SLS loss on a synthetic set, minutes on a laptop.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if version:
+        out.print(f"irstd-bench {__version__}")
+        return
+    given = {
+        "detectors": detectors, "losses": losses, "datasets": datasets, "seeds": seeds,
+        "limit": limit, "plugins": plugins, "epochs": epochs, "batch_size": batch_size, "lr": lr,
+        "crop_size": crop_size, "precision": precision, "data_root": data_root, "output": output,
+        "device": device, "jobs_per_device": jobs_per_device,
+    }  # fmt: skip
+    options = {k: v for k, v in given.items() if v is not None}
+    options |= parse_set(set_ or [])
+    from benchmark.launch import launch
+
+    raise typer.Exit(launch(preset, options, dry_run, out))
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[
+        str, typer.Argument(help="detectors, losses, datasets or protocols; all four by default")
+    ] = "",
+    plugins: Annotated[Path | None, typer.Option(help="folder with plug-ins to include")] = None,
+) -> None:
+    """List what can be crossed."""
+    from benchmark.listing import print_lists
+
+    print_lists(kind, plugins, out)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="output folder of earlier runs")],
+) -> None:
+    """Rebuild tables and figures from the records in a folder, without running anything."""
+    from benchmark.report import write_report
+
+    if not folder.is_dir():
+        raise UserError(f"report {folder}: no such folder")
+    write_report(folder, out)
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="a run's folder, its record.json, or its id")],
+    output: Annotated[Path, typer.Option(help="where to look for an id")] = Path("results"),
+) -> None:
+    """Show one run: status, settings, metrics, data and cost."""
+    from benchmark.listing import print_run
+
+    print_run(run, output, out)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 good, 1 cells failed, 2 a user's mistake)."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(arguments, prog_name="run_benchmark.py", standalone_mode=False)
+        return int(result or 0)
+    except UserError as error:
+        err.print("[red]error:[/] ", end="")
+        err.print(str(error), markup=False, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        err.print("interrupted; run the same command again to resume")
+        return 130
+    except Exception as error:
+        return _usage_error(error)
+
+
+def _usage_error(error: Exception) -> int:
+    """Show an error of the option parser in one line; anything else is a bug and is raised."""
+    show_error: Any = getattr(error, "format_message", None)
+    if show_error is None:
+        raise error
+    err.print("[red]error:[/] ", end="")
+    err.print(show_error(), markup=False, highlight=False)
+    return getattr(error, "exit_code", 2)

@@ -1,0 +1,192 @@
+"""Settings in layers: defaults < the detector's recipe < preset < command line.
+
+`Settings` is what decides the result of one run; `Plan` is what to run and where. A preset is a
+YAML file whose keys are the options' names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import UserError
+
+PRESETS = Path(__file__).parent / "presets"
+
+ALIASES = {"detector": "detectors", "loss": "losses", "dataset": "datasets", "seed": "seeds"}
+"""Option names that mean the same key."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Settings(_Strict):
+    """Everything besides dataset, detector, loss and seed that decides the result of a run."""
+
+    epochs: int = Field(100, ge=1, description="training epochs")
+    batch_size: int = Field(8, ge=1, description="images per step")
+    optimizer: Literal["adagrad", "mxnet_adagrad", "adam", "adamw", "sgd"] = Field(
+        "adagrad", description="optimizer; mxnet_adagrad is the one of the official ACM code"
+    )
+    lr: float = Field(0.05, gt=0, description="learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="learning rate schedule"
+    )
+    warm_epoch: int = Field(
+        5, ge=-1, description="last warm-up epoch of MSHNet and SLS, counted from 0; -1: none"
+    )
+    base_size: int = Field(
+        256,
+        ge=32,
+        description="training images are scaled to 0.5 to 2 times this longer side, px",
+    )
+    crop_size: int = Field(256, ge=16, description="side of the training crops, px")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "fp32", description="auto: bf16 on CUDA and on CPUs with AMX, else fp32"
+    )
+    selection: Literal["last", "best-val", "best-test"] = Field(
+        "best-val", description="which epoch is scored; best-test is marked in every table"
+    )
+    val_fraction: float = Field(
+        0.1, ge=0, le=0.5, description="part of the training list that is held out for validation"
+    )
+    eval_every: int = Field(1, ge=1, description="validate every so many epochs")
+    limit: int | None = Field(None, ge=2, description="use only the first images of each split")
+    protocols: tuple[str, ...] = Field(("native",), description="scoring protocols")
+
+
+class Plan(_Strict):
+    """What to run, and where; none of this changes a result."""
+
+    preset: str = "quick"
+    detectors: tuple[str, ...] = ("all",)
+    losses: tuple[str, ...] = ("sls",)
+    datasets: tuple[str, ...] = ("synthetic",)
+    seeds: tuple[int, ...] = Field((0,), description="one run per seed")
+    data_root: Path | None = None
+    output: Path
+    device: str = "auto"
+    jobs_per_device: int = Field(1, ge=1)
+    plugins: Path | None = None
+
+
+def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sort raw options into those of `Plan` and those of `Settings`.
+
+    Args:
+        raw: option names (aliases and dashes allowed) and values.
+        where: names the source in messages, e.g. the preset's path.
+
+    Raises:
+        UserError: a key that neither knows, with the nearest valid one.
+    """
+    plan: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for key, value in raw.items():
+        name = str(key).replace("-", "_")
+        name = ALIASES.get(name, name)
+        if name in Plan.model_fields:
+            plan[name] = value
+        elif name in Settings.model_fields:
+            settings[name] = value
+        else:
+            valid = [*Plan.model_fields, *Settings.model_fields, *ALIASES]
+            near = difflib.get_close_matches(name, valid, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
+            raise UserError(f"{where}: unknown key '{key}'; {hint}")
+    for name in ("detectors", "losses", "datasets", "seeds"):
+        if name in plan:
+            plan[name] = _as_tuple(plan[name])
+    if isinstance(settings.get("protocols"), str):
+        settings["protocols"] = _as_tuple(settings["protocols"])
+    return plan, settings
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The keys of a preset, by name or by path of a YAML file.
+
+    Raises:
+        UserError: no such preset, or a file that is not a YAML mapping.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(p.stem for p in PRESETS.glob("*.yaml"))
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UserError(
+            f"--preset {name}: no such preset or file; {hint}there are: {', '.join(names)}, "
+            "or the path of a .yaml file"
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--preset {path}: not valid YAML ({reason})") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"--preset {path}: a preset is a YAML mapping of option names to values")
+    return raw
+
+
+def resolve_settings(
+    recipe: dict[str, Any], preset: dict[str, Any], options: dict[str, Any]
+) -> Settings:
+    """Settings of one run from the three layers over the defaults.
+
+    Args:
+        recipe: the detector's published recipe; its `loss` is information, not a setting.
+        preset: settings keys of the preset.
+        options: settings keys of the command line.
+    """
+    recipe = {k: v for k, v in recipe.items() if k != "loss"}
+    return build(Settings, recipe | preset | options)
+
+
+def build(model: type[BaseModel], values: dict[str, Any]) -> Any:
+    """Validate `values`; a value out of range becomes one line that names the key and the value."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "?"
+        value = first.get("input")
+        hint = ""
+        if first["type"] == "literal_error":
+            choices = [
+                c.strip(" '") for c in first["ctx"]["expected"].replace(" or ", ",").split(",")
+            ]
+            near = difflib.get_close_matches(str(value), choices, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, list(model.model_fields), 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+        message = first["msg"][0].lower() + first["msg"][1:]
+        option = key.replace("_", "-")
+        raise UserError(f"--{option} {value}: {message}{hint}") from None
+
+
+def parse_set(items: list[str]) -> dict[str, Any]:
+    """`key=value` items of --set; values are read as YAML.
+
+    Raises:
+        UserError: an item without `=`.
+    """
+    found: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set {item}: write it as key=value")
+        found[key.strip()] = yaml.safe_load(value)
+    return found
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """A list, a comma list or a single value as a tuple."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)

@@ -1,0 +1,52 @@
+"""Scoring of predictions: named, versioned metric protocols.
+
+Importing this package is cheap: NumPy, SciPy and OpenCV are loaded when a protocol is created, and
+torch never, so that the command line can list the protocols at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from benchmark.errors import UserError
+from benchmark.evaluation.metrics.protocols import PROTOCOLS, Protocol
+
+__all__ = ["create_protocol", "describe_protocol", "list_protocols"]
+
+
+def list_protocols() -> list[str]:
+    """The names of all protocols, sorted."""
+    return sorted(PROTOCOLS)
+
+
+def create_protocol(name: str, *, sweep: bool = True) -> Protocol:
+    """A new, empty protocol object.
+
+    Args:
+        name: one of `list_protocols()`.
+        sweep: also count at 81 thresholds for `curve()`; several times slower than without.
+
+    Raises:
+        UserError: unknown name, with the nearest valid one.
+    """
+    return _protocol_class(name)(sweep=sweep)
+
+
+def describe_protocol(name: str) -> str:
+    """Two lines: name, version and rules; then the source of the rules.
+
+    Raises:
+        UserError: unknown name, with the nearest valid one.
+    """
+    protocol = _protocol_class(name)
+    return f"{name} (version {protocol.version}): {protocol.rules}\nsource: {protocol.source}"
+
+
+def _protocol_class(name: str) -> type[Protocol]:
+    if name not in PROTOCOLS:
+        near = difflib.get_close_matches(name, list_protocols(), 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UserError(
+            f"unknown protocol '{name}'; {hint}there are: {', '.join(list_protocols())}"
+        )
+    return PROTOCOLS[name]

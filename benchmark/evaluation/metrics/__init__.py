@@ -1,0 +1,1 @@
+"""Components, matching, curves, and the protocols built from them. No torch in here."""

@@ -1,0 +1,252 @@
+"""What a worker does with its job: data -> training -> scoring -> the fields of the record."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import datasets
+import detectors
+import losses
+from benchmark import __version__
+from benchmark.environment import cpu_name, git_commit
+from benchmark.evaluation import create_protocol
+from benchmark.evaluation.cost import count_macs, count_parameters
+from benchmark.evaluation.inference import predict
+from benchmark.execute.crops import save_crops
+from benchmark.execute.events import EventWriter
+from benchmark.plan.job import Job
+from benchmark.record import Cost, Data, Environment, Scores
+from benchmark.registry import add_plugins
+from benchmark.store import RunFolder
+from benchmark.training.batches import Batches, hold_out
+from benchmark.training.checkpoints import State, load, save
+from benchmark.training.loop import train
+from datasets.base import Sample, content_hash
+from detectors.base import Detector
+
+Autocast = Callable[[], torch.autocast]
+
+
+def prepare(
+    job: Job, device_type: str, threads: int, plugins: Path | None
+) -> tuple[torch.device, Environment]:
+    """Set up torch for this process and say what it runs on."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = torch.device(device_type)
+    if plugins is not None:
+        add_plugins(plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    environment = Environment(
+        harness=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        platform=platform.platform(),
+        device=torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
+        threads=threads,
+        precision=resolve_precision(job.settings.precision, device),
+        git=git_commit(),
+    )
+    return device, environment
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """`auto` means bf16 where the hardware multiplies it in tiles (CUDA, CPUs with AMX)."""
+    if precision != "auto":
+        return precision
+    fast = (
+        torch.cuda.is_bf16_supported()
+        if device.type == "cuda"
+        else "amx_tile" in _cpu_flags()
+    )  # fmt: skip
+    return "bf16" if fast else "fp32"
+
+
+def run_job(
+    job: Job,
+    folder: RunFolder,
+    device: torch.device,
+    environment: Environment,
+    data_root: Path | None,
+    send: EventWriter,
+) -> dict[str, Any]:
+    """Train and score one cell.
+
+    Returns:
+        Fields of `Record`: data, selection, selected_epoch, scores, history, cost.
+
+    Raises:
+        UserError, DivergedError, OSError, torch.OutOfMemoryError: see `worker`, which turns them
+            into statuses.
+    """
+    settings = job.settings
+    autocast: Autocast = partial(
+        torch.autocast, device.type, torch.bfloat16, enabled=environment.precision == "bf16"
+    )
+    send("phase", text="reading data")
+    train_set, val_set, test_set, data = read_data(job, data_root)
+
+    torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
+    detector = detectors.create_detector(job.detector).to(device)
+    loss = losses.create_loss(job.loss).to(device)
+    batches = Batches(
+        train_set,
+        job.dataset,
+        job.seed,
+        settings.batch_size,
+        settings.base_size,
+        settings.crop_size,
+        device,
+    )
+    watched = test_set if settings.selection == "best-test" else val_set
+
+    def validate() -> dict[str, float]:
+        return score(detector, watched, "native", device, autocast, sweep=False).metrics
+
+    send("phase", text="training", epochs=settings.epochs)
+    state = train(
+        detector,
+        loss,
+        batches,
+        settings,
+        folder,
+        job.seed,
+        device,
+        autocast,
+        validate if watched else None,
+        on_step=_throttled(send),
+        on_epoch=lambda e: send("epoch", **e.model_dump()),
+    )
+    environment.sessions = state.sessions
+
+    selected = select(detector, state, settings.selection, folder)
+    detector.begin_epoch(selected)
+    detector.eval()
+    save(
+        folder.weights,
+        {"state_dict": detector.state_dict(), "epoch": selected, "train_hash": data.train_hash}
+        | {"job": job.to_dict()},
+    )
+    send("phase", text="scoring")
+    started = time.monotonic()
+    scores = {
+        name: score(detector, test_set, name, device, autocast, sweep=True)
+        for name in settings.protocols
+    }
+    test_seconds = time.monotonic() - started
+    save_crops(folder.crops, test_set, lambda image: predict(detector, image, device, autocast))
+    macs, macs_input = count_macs(job.detector)
+    return {
+        "data": data,
+        "selection": settings.selection,
+        "selected_epoch": selected,
+        "scores": scores,
+        "history": state.history,
+        "cost": Cost(
+            parameters=count_parameters(detector),
+            macs=macs,
+            macs_input=macs_input,
+            train_seconds=sum(e.seconds for e in state.history),
+            test_seconds=test_seconds,
+            peak_memory_bytes=_peak_memory(device),
+        ),
+    }
+
+
+def read_data(
+    job: Job, data_root: Path | None
+) -> tuple[list[Sample], list[Sample], list[Sample], Data]:
+    """The training, validation and test parts of a job, and what the record says of them."""
+    entry = datasets.REGISTRY.get(job.dataset)
+    kind = entry.load()
+    training = datasets.load_dataset(job.dataset, data_root, kind.train_split)
+    testing = datasets.load_dataset(job.dataset, data_root, kind.test_split)
+    limit = job.settings.limit
+    test_set = list(testing.samples[:limit])
+    train_set, val_set = hold_out(
+        training.samples[:limit], job.dataset, job.seed, job.settings.val_fraction
+    )
+    name = f"{training.variant}: " if training.variant else ""
+    data = Data(
+        train_images=len(train_set),
+        val_images=len(val_set),
+        test_images=len(test_set),
+        train_hash=content_hash(train_set),
+        test_hash=content_hash(test_set),
+        split=f"{name}{kind.train_split} {len(training.samples[:limit])} / "
+        f"{kind.test_split} {len(test_set)}",
+        notes=training.notes + testing.notes,
+    )
+    for note in data.notes:
+        print(note, flush=True)
+    return train_set, val_set, test_set, data
+
+
+def select(detector: Detector, state: State, selection: str, folder: RunFolder) -> int:
+    """Load the weights of the selected epoch into `detector`; returns that epoch."""
+    if selection == "last":
+        return state.next_epoch - 1
+    best = load(folder.best)
+    if best is None or state.best_epoch is None:
+        raise OSError(None, "the weights of the best epoch are missing", str(folder.best))
+    detector.load_state_dict(best["state_dict"])
+    return state.best_epoch
+
+
+def score(
+    detector: Detector,
+    samples: Sequence[Sample],
+    protocol: str,
+    device: torch.device,
+    autocast: Autocast,
+    sweep: bool,
+) -> Scores:
+    """Score a detector in eval mode under one protocol."""
+    scorer = create_protocol(protocol, sweep=sweep)
+    for sample in samples:
+        scorer.update(predict(detector, sample.image, device, autocast), sample.mask, sample.name)
+    return Scores(
+        protocol=protocol,
+        version=scorer.version,
+        metrics=scorer.compute(),
+        images=scorer.rows,
+        curve=scorer.curve() if sweep else None,
+    )
+
+
+def _throttled(send: EventWriter, every: float = 1.0) -> Callable[[int, int, int], None]:
+    """An `on_step` that sends at most one event a second."""
+    last = 0.0
+
+    def on_step(epoch: int, step: int, steps: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= every:
+            last = now
+            send("step", epoch=epoch, step=step, steps=steps)
+
+    return on_step
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Largest memory of this process so far, bytes: on the GPU, or resident in the host."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _cpu_flags() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -1,0 +1,170 @@
+"""One job in one fresh process: read data, train, score, write the record.
+
+Started by `benchmark.execute.local` as `python -m benchmark.execute.worker FOLDER ...`; events go
+to standard output, everything else that is printed to the run's log. It stops by itself when its
+standard input closes, that is when its parent dies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import sys
+import threading
+import traceback
+from datetime import datetime, timezone
+from pathlib import Path
+
+from filelock import Timeout
+
+from benchmark import __version__
+from benchmark.errors import UserError
+from benchmark.execute.events import EventWriter
+from benchmark.plan.job import Job
+from benchmark.record import Cell, Environment, Record
+from benchmark.store import RunFolder, write_atomic
+
+
+def main() -> int:
+    """Run the job; the exit code is 0 for done, 1 for every other end."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--plugins", type=Path)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--command", default="")
+    args = parser.parse_args()
+
+    # events keep the original standard output; whatever else prints goes to the log
+    send = EventWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+    folder = RunFolder(args.folder)
+    try:
+        with folder.lock().acquire(timeout=0):
+            return _run(folder, args, send)
+    except Timeout:
+        send("end", status="running", message="another process is running it")
+    except OSError as error:
+        send("end", status="failed", message=_io_message(error))
+    return 1
+
+
+def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
+    record = folder.read()
+    if record is not None and record.status == "done":  # finished by another harness meanwhile
+        send("end", status="done", message="done by another process")
+        return 0
+    folder.record.unlink(missing_ok=True)
+    for leftover in folder.path.glob(".*.pt.*"):  # of a write that was killed
+        leftover.unlink(missing_ok=True)
+
+    job = Job.from_dict(json.loads(folder.job.read_text(encoding="utf-8")))
+    started = _now()
+    fields: dict = {}
+    environment = None
+    status, message, trace = "done", "", None
+    try:
+        import torch
+
+        from benchmark.execute import run
+
+        try:
+            device, environment = run.prepare(job, args.device, args.threads, args.plugins)
+            fields = run.run_job(job, folder, device, environment, args.data_root, send)
+        except torch.OutOfMemoryError as error:
+            status, message = "oom", f"{_first_line(error)}; {_oom_advice(job)}"
+    except UserError as error:
+        status, message = "failed", str(error)
+    except MemoryError as error:
+        status, message = "oom", f"{_first_line(error)}; {_oom_advice(job)}"
+    except OSError as error:
+        status, message, trace = "failed", _io_message(error), traceback.format_exc()
+    except Exception as error:
+        status, message, trace = _classify(error, job)
+    if trace:
+        print(trace, file=sys.stderr, flush=True)
+
+    record = Record(
+        cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),
+        status=status,
+        settings=job.settings.model_dump(mode="json"),
+        started=started,
+        finished=_now(),
+        command=args.command,
+        environment=environment or _bare_environment(args),
+        error=message or None,
+        traceback=trace,
+        **fields,
+    )
+    write_atomic(folder.record, record.to_json())
+    if status == "done":
+        folder.checkpoint.unlink(missing_ok=True)
+        folder.best.unlink(missing_ok=True)
+    metrics = record.scores["native"].metrics if "native" in record.scores else {}
+    send("end", status=status, message=message, metrics=metrics)
+    return 0 if status == "done" else 1
+
+
+def _classify(error: Exception, job: Job) -> tuple[str, str, str | None]:
+    """Status, one line and traceback of an exception out of a detector or loss."""
+    from benchmark.training.loop import DivergedError
+
+    if isinstance(error, DivergedError):
+        return "diverged", f"{error}; try a smaller --lr", None
+    text = _first_line(error)
+    if isinstance(error, RuntimeError) and ("out of memory" in text or "t allocate memory" in text):
+        return "oom", f"{text}; {_oom_advice(job)}", None
+    return "failed", f"{type(error).__name__}: {text}", traceback.format_exc()
+
+
+def _oom_advice(job: Job) -> str:
+    return (
+        f"try a smaller --batch-size (now {job.settings.batch_size}), a smaller --crop-size "
+        f"(now {job.settings.crop_size}) or --jobs-per-device 1"
+    )
+
+
+def _io_message(error: OSError) -> str:
+    where = error.filename or "the output folder"
+    if error.errno == errno.ENOSPC:
+        return f"disk full while writing {where}; free some space and run the same command again"
+    return f"{where}: {error.strerror or error}"
+
+
+def _bare_environment(args: argparse.Namespace) -> Environment:
+    """For a worker that failed before it knew more."""
+    import platform
+
+    return Environment(
+        harness=__version__,
+        python=platform.python_version(),
+        torch="unknown",
+        platform=platform.platform(),
+        device=args.device,
+        threads=args.threads,
+        precision="unknown",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _exit_with_parent() -> None:
+    """Wait for the end of standard input, which the parent holds open, and leave at once."""
+    while os.read(0, 1024):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

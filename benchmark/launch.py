@@ -1,0 +1,94 @@
+"""One run of the benchmark: options -> matrix -> workers -> report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import datasets
+import detectors
+import losses
+from benchmark.config import Plan, build, read_preset, split_keys
+from benchmark.plan.matrix import Cell, make_matrix, preflight
+from benchmark.registry import add_plugins
+
+
+def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console) -> int:
+    """Run (or print) the matrix that preset and options describe.
+
+    Args:
+        preset: name or path of the preset.
+        options: keys and values of the command line.
+        dry_run: only print.
+        console: for everything that is said.
+
+    Returns:
+        Exit code: 0 if every cell is done, 1 if not.
+
+    Raises:
+        UserError: see `make_matrix` and `preflight`.
+    """
+    preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
+    plan_options, settings = split_keys(options, "--set")
+    name = Path(preset).stem if preset.endswith((".yaml", ".yml")) else preset
+    values = {"preset": name, "output": Path("results") / name} | preset_plan | plan_options
+    plan: Plan = build(Plan, values)
+    if plan.plugins is not None:
+        add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    cells = make_matrix(plan, preset_settings, settings)
+    if dry_run:
+        console.print(matrix_table(cells, plan))
+        return 0
+
+    preflight(plan.output)
+    from benchmark.execute.local import run_cells
+
+    todo = [c for c in cells if c.skip_reason is None]
+    skipped = [c for c in cells if c.skip_reason is not None]
+    console.print(
+        f"{len(cells)} cells: {len(todo)} to run, {len(skipped)} skipped -> {plan.output}",
+        highlight=False,
+    )
+    for cell in skipped:
+        if cell.state != "done":
+            console.print(f"skip   {cell.job.label}: {cell.skip_reason}", highlight=False)
+    outcomes = run_cells(todo, plan, console)
+
+    from benchmark.report import write_report
+
+    if any((plan.output / "runs").glob("**/record.json")):
+        write_report(plan.output, console)
+    bad = [o for o in outcomes if o.status != "done"]
+    not_done = len(bad) + sum(c.state != "done" for c in skipped)
+    if not_done:
+        console.print(f"[red]{not_done} of {len(cells)} cells are not done[/]", highlight=False)
+    for message in dict.fromkeys(o.message for o in bad):
+        labels = [o.cell.job.label for o in bad if o.message == message]
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        status = next(o.status for o in bad if o.message == message)
+        console.print(
+            f"{status}: {labels[0]}{more}: {message}", markup=False, highlight=False, soft_wrap=True
+        )
+    return 1 if not_done else 0
+
+
+def matrix_table(cells: list[Cell], plan: Plan) -> Table:
+    """The matrix with the state of each cell."""
+    counts = {}
+    for cell in cells:
+        counts[cell.state] = counts.get(cell.state, 0) + 1
+    summary = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+    table = Table(
+        title=f"{len(cells)} cells ({summary}) -> {plan.output}", title_justify="left", box=None
+    )
+    for name in ("dataset", "detector", "loss", "seed", "epochs", "batch", "id", "state"):
+        table.add_column(name, justify="right" if name in ("seed", "epochs", "batch") else "left")
+    for cell in cells:
+        job, s = cell.job, cell.job.settings
+        state = f"skip: {cell.skip_reason}" if cell.skip_reason else cell.state
+        table.add_row(job.dataset, job.detector, job.loss, str(job.seed), str(s.epochs),
+                      str(s.batch_size), job.id, state)  # fmt: skip
+    return table

@@ -1,0 +1,151 @@
+"""The `list` and `show` commands."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import datasets
+import detectors
+import losses
+from benchmark.errors import UserError
+from benchmark.record import Record, RecordError, read_record
+from benchmark.registry import Registry, add_plugins
+
+KINDS = {
+    "detectors": (detectors.REGISTRY, ("paper", "venue", "variants", "recipe")),
+    "losses": (losses.REGISTRY, ("paper", "source")),
+    "datasets": (datasets.REGISTRY, ("paper", "source", "variants")),
+}
+"""What `list` shows of each kind, below the first line of the docstring."""
+
+
+def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
+    """Print the registered names of one kind, or of all.
+
+    Raises:
+        UserError: unknown kind.
+    """
+    kinds = [*KINDS, "protocols"]
+    if kind and kind not in kinds:
+        near = difflib.get_close_matches(kind, kinds, 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UserError(f"list {kind}: {hint}one of {', '.join(kinds)}")
+    if plugins is not None:
+        add_plugins(plugins, [registry for registry, _ in KINDS.values()])
+    for name in [kind] if kind else kinds:
+        rows = _protocols() if name == "protocols" else _entries(*KINDS[name])
+        table = _table(name)
+        for key, text in rows:
+            table.add_row(key, text)
+        console.print(table)
+        console.print()
+
+
+def _entries(registry: Registry, keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    rows = []
+    for name in registry.names():
+        entry = registry.get(name)
+        facts = [f"{key}: {_text(entry.data[key])}" for key in keys if entry.data.get(key)]
+        rows.append((name, "\n".join([entry.doc, *facts])))
+    return rows
+
+
+def _protocols() -> list[tuple[str, str]]:
+    from benchmark.evaluation import describe_protocol, list_protocols
+
+    return [(name, describe_protocol(name)) for name in list_protocols()]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _table(title: str) -> Table:
+    """A table without lines: names in colour, texts wrapped."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def print_run(run: str, output: Path, console: Console) -> None:
+    """Print one run.
+
+    Args:
+        run: the run's folder, its record, or its id (or the beginning of it).
+        output: where to look for an id.
+
+    Raises:
+        UserError: no such run, several that fit, or a record that cannot be read.
+    """
+    path = Path(run)
+    if path.is_dir():
+        path = path / "record.json"
+    if not path.is_file():
+        found = sorted(output.glob(f"**/runs/*/*/seed*-{run}*/record.json"))
+        if len(found) != 1:
+            what = "no run" if not found else f"{len(found)} runs"
+            raise UserError(
+                f"show {run}: {what} of this path or id below {output}; "
+                "`--dry-run` prints the ids of a matrix"
+            )
+        path = found[0]
+    try:
+        record = read_record(path)
+    except RecordError as error:
+        raise UserError(str(error)) from None
+    console.print(_run_table(record, path))
+
+
+def _run_table(record: Record, path: Path) -> Table:
+    cell = record.cell
+    table = _table(f"{cell.dataset} {cell.detector}+{cell.loss} seed {cell.seed}")
+    table.add_row("status", record.status + (f": {record.error}" if record.error else ""))
+    table.add_row("file", str(path))
+    table.add_row("id, recipe", f"{cell.id}, {cell.recipe}")
+    table.add_row("finished", f"{record.finished} (started {record.started})")
+    for name, scores in record.scores.items():
+        text = ", ".join(f"{k} {v:.6g}" for k, v in scores.metrics.items())
+        table.add_row(f"{name} v{scores.version}", text)
+    table.add_row("selection", f"{record.selection}, epoch {record.selected_epoch}")
+    if record.data:
+        data = record.data
+        table.add_row(
+            "data",
+            f"{data.split}; train {data.train_images} ({data.train_hash}), "
+            f"val {data.val_images}, test {data.test_images} ({data.test_hash})",
+        )
+        for note in data.notes:
+            table.add_row("", note)
+    if record.history:
+        last = record.history[-1]
+        table.add_row("training", f"{len(record.history)} epochs, last loss {last.loss:.4f}")
+    if record.cost:
+        cost = record.cost
+        table.add_row(
+            "cost",
+            f"{cost.parameters:,} parameters, {cost.macs or 0:,} MACs at {cost.macs_input}, "
+            f"{cost.train_seconds:.0f} s training",
+        )
+    env = record.environment
+    table.add_row(
+        "environment",
+        f"torch {env.torch}, {env.device}, {env.threads} threads, {env.precision}, "
+        f"commit {env.git}, {env.sessions} session(s)",
+    )
+    table.add_row("settings", ", ".join(f"{k} {v}" for k, v in record.settings.items()))
+    table.add_row("command", record.command)
+    return table

@@ -1,0 +1,65 @@
+"""A job: one cell of the matrix with its resolved settings and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: dataset x detector x loss x seed with its settings."""
+
+    dataset: str
+    detector: str
+    loss: str
+    seed: int
+    settings: Settings
+    recipe: str
+
+    @property
+    def id(self) -> str:
+        """Ten hex digits over everything that decides the result; the order of options does not."""
+        identity = {
+            "dataset": self.dataset,
+            "detector": self.detector,
+            "loss": self.loss,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def label(self) -> str:
+        """Short name for people, e.g. `sirst mshnet+sls seed 0`."""
+        return f"{self.dataset} {self.detector}+{self.loss} seed {self.seed}"
+
+    def folder(self, output: Path) -> Path:
+        """Where the run lives."""
+        method = f"{self.detector}+{self.loss}".replace(":", "-").replace("/", "-")
+        dataset = self.dataset.replace(":", "-").replace("/", "-")
+        return output / "runs" / dataset / method / f"seed{self.seed}-{self.id}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As stored in `job.json`."""
+        return {
+            "id": self.id,
+            "dataset": self.dataset,
+            "detector": self.detector,
+            "loss": self.loss,
+            "seed": self.seed,
+            "recipe": self.recipe,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Job:
+        """The inverse of `to_dict`."""
+        fields = {k: v for k, v in raw.items() if k not in ("id", "settings")}
+        return cls(settings=Settings(**raw["settings"]), **fields)

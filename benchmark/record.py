@@ -1,0 +1,166 @@
+"""The record of a run: one versioned schema, the only thing that passes from run to report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA = "irstd-bench/record/1"
+
+Status = Literal["done", "failed", "oom", "diverged"]
+
+
+class RecordError(Exception):
+    """A file that is no record of ours: truncated, foreign, or of another version."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Cell(_Part):
+    """Which cell of the matrix this is."""
+
+    id: str  # hash of the canonical settings
+    dataset: str
+    detector: str
+    loss: str
+    seed: int
+    recipe: str  # name of the preset or recipe the settings came from
+
+
+class Data(_Part):
+    """What was trained and scored on."""
+
+    train_images: int
+    val_images: int
+    test_images: int
+    train_hash: str  # of the names and pixels of the training part
+    test_hash: str
+    split: str  # in words, e.g. "idx_427: 341 trainval / 86 test"
+    notes: list[str] = []  # repairs made while reading, e.g. a mask resized to its image
+
+
+class ImageScore(_Part):
+    """One test image under one protocol; counts only."""
+
+    name: str
+    height: int
+    width: int
+    targets: int
+    hits: int
+    false_components: int
+    false_alarm_pixels: int
+    intersection: int
+    predicted: int
+    positive: int  # target pixels
+
+
+class Curve(_Part):
+    """Counts over the whole test set at each threshold, from low to high."""
+
+    thresholds: list[float]
+    hits: list[int]
+    false_alarm_pixels: list[int]
+    false_components: list[int]
+    intersection: list[int]
+    predicted: list[int]
+    targets: int
+    positive: int
+    pixels: int
+    images: int
+
+
+class Scores(_Part):
+    """The result under one protocol."""
+
+    protocol: str  # name
+    version: int
+    metrics: dict[str, float]  # iou niou precision recall f1 pd fa ...; fractions, not percent
+    images: list[ImageScore]
+    curve: Curve | None = None
+
+
+class Epoch(_Part):
+    """One line of the training history."""
+
+    epoch: int
+    loss: float
+    lr: float
+    seconds: float
+    val: dict[str, float] | None = None  # metrics on the validation part
+
+
+class Cost(_Part):
+    """What the run cost."""
+
+    parameters: int
+    macs: int | None = None  # multiply-adds of one forward pass at `macs_input`
+    macs_input: str | None = None  # e.g. "1x3x256x256"
+    train_seconds: float  # summed over all sessions of the run
+    test_seconds: float
+    peak_memory_bytes: int | None = None
+
+
+class Environment(_Part):
+    """Where it ran."""
+
+    harness: str
+    python: str
+    torch: str
+    platform: str
+    device: str  # e.g. "Intel(R) Xeon(R) Processor" or "NVIDIA H100 80GB HBM3"
+    threads: int
+    precision: str  # fp32 or bf16, as it ran
+    git: str | None = None  # commit of the harness, "+changes" where the tree was not clean
+    sessions: int = 1  # 2 and more: the run was interrupted and resumed
+
+
+class Record(_Part):
+    """Everything that is known about one run."""
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    cell: Cell
+    status: Status
+    settings: dict[str, Any]
+    started: str  # ISO 8601, UTC
+    finished: str
+    command: str
+    environment: Environment
+    data: Data | None = None
+    selection: str = "last"  # which epoch was scored: "last", "best-val" or "best-test"
+    selected_epoch: int | None = None
+    scores: dict[str, Scores] = {}  # by protocol name
+    history: list[Epoch] = []
+    cost: Cost | None = None
+    error: str | None = None  # one line
+    traceback: str | None = None
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    def to_json(self) -> str:
+        """The record as it is stored."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+
+def read_record(path: Path) -> Record:
+    """Read and check a record.
+
+    Raises:
+        RecordError: unreadable, truncated, or not a record of this schema version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({error})") from None
+    try:
+        record = Record.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise RecordError(f"{path}: not a record ({where}: {first['msg']})") from None
+    if record.schema_ != SCHEMA:
+        raise RecordError(f"{path}: schema {record.schema_!r}, this version reads {SCHEMA!r}")
+    return record

@@ -1,0 +1,90 @@
+"""Records -> leaderboard, figures. Knows records only; imports neither torch nor the run side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.report.aggregate import Collection, collect
+from benchmark.report.latex import latex
+from benchmark.report.tables import csv_text, markdown, print_tables
+
+
+def write_report(output: Path, console: Console) -> list[Path]:
+    """Print the leaderboard, then write `OUTPUT/report/`.
+
+    Args:
+        output: the folder that a benchmark wrote, with `runs/` in it.
+        console: where the tables, the list of written files and the warnings go.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: there is no record to report on.
+    """
+    collection = collect(output)
+    warnings = collection.warnings
+    if not collection.tables:
+        found = f"; {len(warnings)} files are no records: {warnings[0]}" if warnings else ""
+        raise UserError(
+            f"no records in {output / 'runs'} (looked for **/record.json{found}); name the "
+            "--output folder of a benchmark run, or run one with that --output first"
+        )
+    # First of all, and before matplotlib is imported: a person waits for this.
+    print_tables(collection, console)
+    paths = _write(output / "report", collection, warnings)
+    for path in paths:
+        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+    for warning in warnings:
+        console.print(
+            f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
+        )
+    return paths
+
+
+def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Path]:
+    from benchmark.report.published import published_section
+    from benchmark.store import write_atomic
+
+    published = published_section(table.dataset for table in collection.tables)
+    page = folder / "leaderboard.md"
+    texts = {
+        page: markdown(collection, [], published),
+        folder / "leaderboard.csv": csv_text(collection),
+        folder / "leaderboard.tex": latex(collection),
+    }
+    for path, text in texts.items():
+        write_atomic(path, text)
+    figures = _draw(folder / "figures", collection, warnings)
+    # Once more with the pictures, whose names are known only now.
+    pictures = [path.relative_to(folder).as_posix() for path in figures if path.suffix == ".png"]
+    write_atomic(page, markdown(collection, pictures, published))
+    return [*texts, *figures]
+
+
+def _draw(folder: Path, collection: Collection, warnings: list[str]) -> list[Path]:
+    from benchmark.report.figures import overview_figure, pd_fa_figure, training_figure
+    from benchmark.report.panels import example_figures
+    from benchmark.report.style import Style, drawing, save
+
+    paths = []
+    with drawing():
+        style = Style(collection)
+        for table in collection.tables:
+            figures = {
+                f"leaderboard_{table.slug}": overview_figure(table, style),
+                f"pd_fa_{table.slug}": pd_fa_figure(table, style),
+                f"training_{table.slug}": training_figure(table, style),
+            }
+            examples, unusable = example_figures(table)
+            warnings += unusable
+            for number, figure in enumerate(examples, start=1):
+                suffix = f"_{number}" if number > 1 else ""
+                figures[f"examples_{table.slug}{suffix}"] = figure
+            for name, figure in figures.items():
+                if figure is not None:
+                    paths += save(figure, folder / name)
+    return paths

@@ -1,0 +1,306 @@
+"""Records on disk -> tables: one per test set, protocol, recipe and selection rule."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmark.record import Record, RecordError, read_record
+
+# Settings that tell where a run ran, not what was computed: runs that differ in nothing else may
+# share a mean. "seed" is what the mean is taken over.
+_NOT_COMPARED = frozenset(
+    {"seed", "seeds", "output", "data_root", "device", "jobs_per_device", "threads", "plugins"}
+)
+# Settings that name the row or the table itself, so no difference "between rows" is worth a note.
+_NAMED_ELSEWHERE = frozenset(
+    {"dataset", "datasets", "detector", "detectors", "loss", "losses", "recipe", "preset"}
+)
+_COST_KEYS = ("parameters", "macs", "train_seconds", "test_seconds", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record and the folder it lies in."""
+
+    folder: Path
+    record: Record
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What was computed: flat settings (nested keys joined by dots), precision as it ran."""
+        flat = _flatten(self.record.settings)
+        flat["precision"] = self.record.environment.precision
+        return {key: value for key, value in flat.items() if key not in _NOT_COMPARED}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and sample standard deviation (divisor n - 1) over seeds; no std for one seed."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass
+class Row:
+    """One method: detector, loss and settings, over all its seeds."""
+
+    detector: str
+    loss: str
+    protocol: str | None
+    variant: dict[str, Any] = field(default_factory=dict)  # set where settings differ
+    done: list[Run] = field(default_factory=list)
+    troubled: list[Run] = field(default_factory=list)  # failed, oom, diverged
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Detector, loss and, where two settings share a table, what sets this one apart."""
+        return self.detector, self.loss, self.variant_text
+
+    @property
+    def variant_text(self) -> str:
+        return ", ".join(f"{key}={show(value)}" for key, value in self.variant.items())
+
+    @property
+    def runs(self) -> list[Run]:
+        return self.done + self.troubled
+
+    def values(self, key: str) -> list[float]:
+        """The finite numbers of a metric or cost, one per finished seed that has it."""
+        found = []
+        for run in self.done:
+            record = run.record
+            if key in _COST_KEYS:
+                value = getattr(record.cost, key, None)
+            else:
+                value = record.scores[self.protocol].metrics.get(key)
+            if value is not None and math.isfinite(value):
+                found.append(float(value))
+        return found
+
+    def summary(self, key: str) -> Summary | None:
+        """Mean and std; None unless every finished seed has the number.
+
+        A mean over fewer seeds than the row's n says would mislead.
+        """
+        values = self.values(key)
+        if not values or len(values) < len(self.done):
+            return None
+        std = statistics.stdev(values) if len(values) > 1 else None
+        return Summary(statistics.fmean(values), std, len(values))
+
+    def trouble(self) -> dict[str, int]:
+        """How many cells ended in each status other than done."""
+        count: dict[str, int] = defaultdict(int)
+        for run in self.troubled:
+            count[run.record.status] += 1
+        return dict(sorted(count.items()))
+
+    def trouble_text(self) -> str:
+        """For example `failed (1 of 3), oom (1 of 3)`; empty when all is well."""
+        total = len(self.runs)
+        return ", ".join(f"{status} ({n} of {total})" for status, n in self.trouble().items())
+
+
+@dataclass
+class Table:
+    """Rows that may be compared with each other."""
+
+    dataset: str
+    split: str | None
+    test_hash: str | None
+    protocol: str | None
+    version: int | None
+    recipe: str
+    selection: str
+    rows: list[Row] = field(default_factory=list)
+    slug: str = ""  # file names and labels; the data set's name where that is unique
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for row in self.rows for run in row.runs]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({run.record.cell.seed for row in self.rows for run in row.done})
+
+    def differing_settings(self) -> dict[str, dict[str, list[str]]]:
+        """Settings not shared by all rows: key -> value as text -> labels of its rows."""
+        table: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        every = [(row, row.runs[0].settings) for row in self.rows]
+        for key in _differing(settings for _, settings in every):
+            if key.partition(".")[0] in _NAMED_ELSEWHERE:
+                continue
+            values = defaultdict(set)
+            for row, settings in every:
+                values[row.detector].add(show(settings.get(key)))
+            for row, settings in every:
+                alike = len(values[row.detector]) == 1
+                label = row.detector if alike else f"{row.detector} {row.loss}"
+                names = table[key][show(settings.get(key))]
+                if label not in names:
+                    names.append(label)
+        return {key: dict(values) for key, values in sorted(table.items())}
+
+
+@dataclass
+class Collection:
+    """All that the records of one output folder say."""
+
+    tables: list[Table]
+    warnings: list[str]
+
+
+def collect(output: Path) -> Collection:
+    """Read `OUTPUT/runs/**/record.json`; files that are no records become warnings."""
+    runs, warnings = [], []
+    for path in sorted((output / "runs").glob("**/record.json")):
+        try:
+            runs.append(Run(path.parent, read_record(path)))
+        except RecordError as error:
+            warnings.append(str(error))
+    runs, repeated = _drop_repeats(runs)
+    return Collection(_build_tables(runs), warnings + repeated)
+
+
+def show(value: Any) -> str:
+    """A setting's value as a person would type it; an em dash for one that is not set."""
+    if value is None:
+        return "—"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _canonical(settings: dict[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True, default=str)
+
+
+def _differing(settings: Iterable[dict[str, Any]]) -> list[str]:
+    """Keys whose values are not all equal."""
+    every = list(settings)
+    keys = sorted({key for one in every for key in one})
+    return [key for key in keys if len({_canonical({key: one.get(key)}) for one in every}) > 1]
+
+
+def _drop_repeats(runs: list[Run]) -> tuple[list[Run], list[str]]:
+    """One run per cell and settings, so that a copied folder does not count as another seed.
+
+    A finished one is kept before an unfinished one, then the one that finished last.
+    """
+    kept: dict[tuple, Run] = {}
+    warnings = []
+    for run in sorted(runs, key=lambda r: (r.record.status == "done", r.record.finished)):
+        cell, data = run.record.cell, run.record.data
+        key = (cell.dataset, cell.detector, cell.loss, cell.seed, cell.recipe)
+        # Without data (a run that failed early) the settings alone must tell runs apart.
+        test_set = (data.split, data.test_hash) if data else None
+        if run.record.status == "done":
+            key += (test_set, run.record.selection)
+        key += (run.record.status == "done", _canonical(run.settings))
+        if key in kept:
+            warnings.append(
+                f"{kept[key].folder / 'record.json'}: left out, "
+                f"{run.folder / 'record.json'} is a later record of the same cell and settings"
+            )
+        kept[key] = run
+    return list(kept.values()), warnings
+
+
+def _build_tables(runs: list[Run]) -> list[Table]:
+    tables: dict[tuple, Table] = {}
+    members: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        record = run.record
+        if record.status != "done":
+            continue
+        split = record.data.split if record.data else None
+        test_hash = record.data.test_hash if record.data else None
+        for name, scores in record.scores.items():
+            key = (
+                record.cell.dataset, split, test_hash, name, scores.version,
+                record.cell.recipe, record.selection,
+            )  # fmt: skip
+            tables.setdefault(key, Table(*key))
+            members[key].append(run)
+    for run in runs:
+        if run.record.status != "done":
+            for key in _homes(run.record, tables):
+                tables.setdefault(key, Table(*key))
+                members[key].append(run)
+    for key, table in tables.items():
+        table.rows = _build_rows(members[key], table.protocol)
+    ordered = sorted(tables.values(), key=lambda t: tuple(str(v) for v in vars(t).values()))
+    _name_tables(ordered)
+    return ordered
+
+
+def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
+    """The tables in which a cell without a result is shown: those it would have entered.
+
+    Such a record may lack its split and always lacks its scores, so it goes to every table of its
+    data set and recipe, fewer where its split or selection tells them apart.
+    """
+    homes = [
+        key for key, table in tables.items()
+        if (table.dataset, table.recipe) == (record.cell.dataset, record.cell.recipe)
+    ]  # fmt: skip
+    split = record.data.split if record.data else None
+    for wanted in (
+        [key for key in homes if tables[key].split == split],
+        [key for key in homes if tables[key].selection == record.selection],
+    ):
+        homes = [key for key in homes if key in wanted] or homes
+    cell = record.cell
+    return homes or [(cell.dataset, split, None, None, None, cell.recipe, record.selection)]
+
+
+def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:
+    rows: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda r: r.record.cell.seed):
+        cell = run.record.cell
+        variants = rows[cell.detector, cell.loss]
+        row = variants.setdefault(_canonical(run.settings), Row(cell.detector, cell.loss, protocol))
+        (row.done if run.record.status == "done" else row.troubled).append(run)
+    for variants in rows.values():
+        keys = _differing(row.runs[0].settings for row in variants.values())
+        for row in variants.values():
+            row.variant = {key: row.runs[0].settings.get(key) for key in keys}
+            finished = {run.record.cell.seed for run in row.done}
+            # A cell that failed and later succeeded under the same settings has its result.
+            row.troubled = [r for r in row.troubled if r.record.cell.seed not in finished]
+    every = [row for variants in rows.values() for row in variants.values()]
+    return sorted(every, key=lambda row: row.name)
+
+
+def _name_tables(tables: list[Table]) -> None:
+    """Give each table a short unique name: its data set, and what tells it from the others."""
+    for table in tables:
+        others = [t for t in tables if t.dataset == table.dataset]
+        parts = [table.dataset]
+        for attribute in ("protocol", "recipe", "selection"):
+            if len({getattr(t, attribute) for t in others}) > 1:
+                parts.append(str(getattr(table, attribute) or "none"))
+        name = "-".join(parts)
+        taken = {t.slug for t in tables}
+        number = 2
+        table.slug = name
+        while table.slug in taken:
+            table.slug, number = f"{name}-{number}", number + 1

@@ -1,0 +1,197 @@
+"""What a table shows: columns, printed digits, ranking and caption, the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmark.report.aggregate import Row, Summary, Table, show
+
+DASH = "—"
+Mark = Literal["best", "second"]
+
+# The rules behind a protocol's name, for captions. Repeated here because the report knows records
+# only, and a record carries the protocol's name and version. A changed rule is a new version.
+_RULES = {
+    ("native", 1): (
+        "native image size, probability > 0.5, 8-connected components, one-to-one matching at "
+        "centroid distance < 3 px, Fa = pixels of unmatched components / all pixels"
+    ),
+}
+_SELECTION = {
+    "last": "last epoch",
+    "best-val": "best epoch on the validation part of the training list",
+    "best-test": "BEST EPOCH ON THE TEST SET (optimistic; not comparable with other rules)",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number of a row: printed as `value x scale` with `decimals` digits."""
+
+    key: str  # in the record's metrics or cost
+    title: str
+    latex: str
+    scale: float = 100.0  # fractions are shown in percent
+    decimals: int = 2
+    better: int = 0  # +1 higher, -1 lower, 0 not ranked
+    spread: bool = True  # show the std over seeds
+
+    def digits(self, value: float) -> str:
+        """The printed number."""
+        if self.key == "train_seconds":
+            return duration(value)
+        return f"{value * self.scale:.{self.decimals}f}"
+
+
+COLUMNS = (
+    Column("iou", "IoU ↑", r"IoU $\uparrow$", better=1),
+    Column("niou", "nIoU ↑", r"nIoU $\uparrow$", better=1),
+    Column("precision", "Precision", "Prec."),
+    Column("recall", "Recall", "Recall"),
+    Column("f1", "F1 ↑", r"F1 $\uparrow$", better=1),
+    Column("pd", "Pd ↑", r"$P_d$ $\uparrow$", better=1),
+    Column(
+        "fa", "Fa (1e-6) ↓", r"\shortstack{$F_a$ $\downarrow$\\($10^{-6}$)}",
+        scale=1e6, better=-1,
+    ),
+    Column(
+        "false_alarms_per_image", "False comps/image ↓", r"\shortstack{False $\downarrow$\\/image}",
+        scale=1, better=-1,
+    ),
+    Column("parameters", "Params (M)", r"\shortstack{Params\\(M)}", scale=1e-6, spread=False),
+    Column("macs", "MACs (G)", r"\shortstack{MACs\\(G)}", scale=1e-9, spread=False),
+    Column("train_seconds", "Train time", r"\shortstack{Train\\time}", spread=False),
+)  # fmt: skip
+
+
+def duration(seconds: float) -> str:
+    """A time to three digits in the unit a person would use."""
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (float("inf"), "h", 3600)):
+        if seconds < limit:
+            value = seconds / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    raise ValueError(f"not a duration: {seconds}")
+
+
+def printed(column: Column, summary: Summary | None) -> tuple[str, str | None]:
+    """Mean and std as printed; an em dash where there is no number, None where there is no std."""
+    if summary is None:
+        return DASH, None
+    std = column.digits(summary.std) if column.spread and summary.std is not None else None
+    return column.digits(summary.mean), std
+
+
+def count(row: Row) -> str:
+    """The n column: finished seeds, and what became of the others."""
+    return ", ".join(part for part in (str(len(row.done) or ""), row.trouble_text()) if part)
+
+
+def marks(rows: list[Row], column: Column) -> dict[int, Mark]:
+    """Row number -> best or second, by the printed digits, so that equal prints rank equal.
+
+    Nothing is marked where all rows print the same.
+    """
+    if not column.better:
+        return {}
+    values = {
+        number: float(column.digits(summary.mean)) * column.better
+        for number, row in enumerate(rows)
+        if (summary := row.summary(column.key)) is not None
+    }
+    ranked = sorted(set(values.values()), reverse=True)
+    if len(ranked) < 2:
+        return {}
+    names: dict[float, Mark] = {ranked[0]: "best", ranked[1]: "second"}
+    return {number: names[value] for number, value in values.items() if value in names}
+
+
+def label_titles(table: Table) -> list[str]:
+    """Headers of the columns that name a row; settings only where some method has two."""
+    return ["Detector", "Loss", *(["Settings"] if _has_variants(table) else [])]
+
+
+def labels(table: Table, row: Row) -> list[str]:
+    """What goes below `label_titles`."""
+    variant = [row.variant_text or DASH] if _has_variants(table) else []
+    return [row.detector, row.loss, *variant]
+
+
+def _has_variants(table: Table) -> bool:
+    return any(row.variant for row in table.rows)
+
+
+def title(table: Table) -> str:
+    """One line that names the table."""
+    protocol = f"{table.protocol} v{table.version}" if table.protocol else "no result"
+    return f"{table.dataset} · protocol {protocol} · recipe {table.recipe} · {table.selection}"
+
+
+def caption(table: Table) -> str:
+    """Everything needed to judge the numbers."""
+    records = [run.record for row in table.rows for run in (row.done or row.troubled)]
+    images = _each(str(r.data.test_images) for r in records if r.data)
+    rules = _RULES.get((table.protocol, table.version))
+    seeds = ", ".join(map(str, table.seeds)) or DASH
+    spread = f"Mean ± sample std over seeds {seeds}"
+    if len(table.seeds) < 2:
+        spread = f"One seed ({seeds}), so no spread is known"
+    inputs = _each(r.cost.macs_input for r in records if r.cost and r.cost.macs_input)
+    parts = [
+        f"Data set {table.dataset}, split {table.split or DASH}, {images} test images.",
+        f"Protocol {table.protocol or DASH}"
+        + (f", version {table.version}" if table.version is not None else "")
+        + (f": {rules}." if rules else "."),
+        f"Epoch scored: {_SELECTION.get(table.selection, table.selection)}.",
+        f"Recipe {table.recipe}, {_epochs(table)} epochs.",
+        f"{spread}; IoU over all pixels of the set, nIoU the mean "
+        "over images, both in percent like precision, recall, F1 and Pd.",
+        f"{_each(r.environment.precision for r in records)} on "
+        f"{_each(r.environment.device for r in records)}.",
+    ]
+    if inputs != DASH:
+        parts.append(f"MACs of one {inputs} input.")
+    return " ".join(parts)
+
+
+def notes(table: Table) -> list[str]:
+    """Lines below the table: settings that differ between rows, cells without a result."""
+    lines = []
+    differing = table.differing_settings()
+    if differing:
+        lines.append("Settings that differ between rows: " + "; ".join(
+            f"{key} = " + ", ".join(
+                f"{value} ({_some(labels)})" for value, labels in values.items()
+            ) for key, values in differing.items()
+        ) + ".")  # fmt: skip
+    troubles: dict[str, list[int]] = {}
+    for row in table.rows:
+        for run in row.troubled:
+            method = " ".join(part for part in row.name if part)
+            reason = f": {run.record.error}" if run.record.error else ""
+            text = f"No result: {method}, seed {{}}, {run.record.status}{reason}"
+            troubles.setdefault(text, []).append(run.record.cell.seed)
+    lines += [text.replace("{}", ", ".join(map(str, seeds)), 1) for text, seeds in troubles.items()]
+    data = [run.record.data for run in table.runs if run.record.data]
+    lines += list(dict.fromkeys(f"Data: {note}" for part in data for note in part.notes))
+    return lines
+
+
+def _epochs(table: Table) -> str:
+    found = set()
+    for run in table.runs:
+        stated = run.settings.get("epochs")
+        if stated is not None or run.record.history:
+            found.add(stated if stated is not None else len(run.record.history))
+    return " or ".join(show(value) for value in sorted(found)) or DASH
+
+
+def _each(values: Iterable[str]) -> str:
+    """Distinct values in order of appearance."""
+    return ", ".join(dict.fromkeys(values)) or DASH
+
+
+def _some(labels: list[str], limit: int = 4) -> str:
+    rest = len(labels) - limit
+    return ", ".join(labels[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,79 @@
+"""The leaderboard for a paper: booktabs, and nothing else that a class file may lack."""
+
+from __future__ import annotations
+
+from benchmark.report.aggregate import Collection, Row, Table
+from benchmark.report.columns import (
+    COLUMNS,
+    Column,
+    Mark,
+    caption,
+    count,
+    label_titles,
+    labels,
+    marks,
+    notes,
+    printed,
+)
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"$<$", ">": r"$>$", "|": r"$|$", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$",
+    "—": "---", "–": "--", "→": r"$\to$", "\n": " ",
+}  # fmt: skip
+_MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
+_BREAK = r"\\"
+
+
+def latex(collection: Collection) -> str:
+    r"""One `table*` for each table; needs `\usepackage{booktabs}`."""
+    head = "% Made by irstd-bench from the records. Needs \\usepackage{booktabs}.\n\n"
+    return head + "\n".join(_table(table) for table in collection.tables)
+
+
+def tex_escape(text: str) -> str:
+    """Plain text as LaTeX source."""
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def _table(table: Table) -> str:
+    names = label_titles(table)
+    alignment = "l" * len(names) + "r" * (len(COLUMNS) + 1)
+    ranks = {column.key: marks(table.rows, column) for column in COLUMNS}
+    lines = [
+        r"\begin{table*}[t]",
+        rf"\caption{{{tex_escape(caption(table))} Best in bold, second underlined.}}",
+        rf"\label{{tab:{table.slug}}}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{2.5pt}",
+        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"\toprule",
+        " & ".join([*names, "$n$", *(column.latex for column in COLUMNS)]) + rf" {_BREAK}",
+        r"\midrule",
+    ]
+    previous = None
+    for number, row in enumerate(table.rows):
+        if previous not in (None, row.detector):
+            lines.append(r"\addlinespace")
+        previous = row.detector
+        cells = [*(tex_escape(text) for text in labels(table, row)), _count(row)]
+        cells += [_cell(column, row, ranks[column.key].get(number)) for column in COLUMNS]
+        lines.append(" & ".join(cells) + rf" {_BREAK}")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\smallskip {tex_escape(line)}" for line in notes(table)]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def _count(row: Row) -> str:
+    """n; what became of the other seeds stands below it, for the table is wide as it is."""
+    if not row.troubled:
+        return count(row)
+    first = [str(len(row.done))] if row.done else []
+    trouble = [rf"{{\tiny {tex_escape(text)}}}" for text in row.trouble_text().split(", ")]
+    return rf"\shortstack[r]{{{_BREAK.join(first + trouble)}}}"
+
+
+def _cell(column: Column, row: Row, mark: Mark | None) -> str:
+    mean, std = printed(column, row.summary(column.key))
+    text = _MARKS[mark] % tex_escape(mean)
+    return text if std is None else rf"{text}{{\tiny$\pm${std}}}"

@@ -1,0 +1,178 @@
+"""The leaderboard in the terminal, in Markdown and as CSV; LaTeX is in `latex.py`."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from benchmark.report.aggregate import Collection, Row, Table
+from benchmark.report.columns import (
+    COLUMNS,
+    DASH,
+    Column,
+    Mark,
+    caption,
+    count,
+    label_titles,
+    labels,
+    marks,
+    notes,
+    printed,
+    title,
+)
+
+# What a narrow terminal does without, first to go first; the files always have everything.
+_DISPENSABLE = (
+    "macs", "precision", "recall", "false_alarms_per_image", "train_seconds", "parameters",
+    "f1", "niou",
+)  # fmt: skip
+_RICH_STYLE: dict[Mark, str] = {"best": "bold green", "second": "underline"}
+
+
+def print_tables(collection: Collection, console: Console) -> None:
+    """Print every table, without the columns for which the terminal has no room."""
+    for table in collection.tables:
+        rendered, columns = _fitting(table, console)
+        console.print(rendered)
+        console.print(caption(table), style="dim", highlight=False, markup=False)
+        for line in notes(table):
+            console.print(line, style="dim", highlight=False, markup=False)
+        hidden = [column.title for column in COLUMNS if column not in columns]
+        if hidden:
+            text = f"Not shown at this width: {', '.join(hidden)}."
+            console.print(text, style="dim", highlight=False, markup=False)
+        console.print()
+
+
+def _fitting(table: Table, console: Console) -> tuple[RichTable, list[Column]]:
+    """The widest table that the terminal has room for, and its columns."""
+    columns = list(COLUMNS)
+    unbounded = console.options.update(width=10_000)
+    for key in ("", *_DISPENSABLE):
+        columns = [column for column in columns if column.key != key]
+        rendered = _rich_table(table, columns)
+        if Measurement.get(console, unbounded, rendered).maximum <= console.width:
+            return rendered, columns
+    return _rich_table(table, columns, spread=False), columns
+
+
+def _rich_table(table: Table, columns: list[Column], spread: bool = True) -> RichTable:
+    rich = RichTable(
+        title=title(table), box=box.SIMPLE_HEAD, title_style="bold", title_justify="left",
+        pad_edge=False,
+    )  # fmt: skip
+    for name in label_titles(table):
+        rich.add_column(name, no_wrap=True)
+    rich.add_column("n", justify="right", no_wrap=True)
+    for column in columns:
+        rich.add_column(column.title, justify="right", no_wrap=True)
+    ranks = {column.key: marks(table.rows, column) for column in columns}
+    for number, row in enumerate(table.rows):
+        cells = [Text(count(row))]
+        for column in columns:
+            mark = ranks[column.key].get(number)
+            text = _plain(column, row) if spread else printed(column, row.summary(column.key))[0]
+            cells.append(Text(text, style=_RICH_STYLE[mark] if mark else ""))
+        rich.add_row(*(Text(label) for label in labels(table, row)), *cells)
+    return rich
+
+
+def markdown(collection: Collection, figures: list[str], published: str) -> str:
+    """The leaderboard page.
+
+    Args:
+        figures: paths of pictures relative to the page, shown at its end.
+        published: a section in Markdown that follows the tables, or "".
+    """
+    parts = ["# Leaderboard\n"]
+    for table in collection.tables:
+        parts.append(f"## {title(table)}\n")
+        parts.append(_markdown_table(table) + "\n")
+        parts.append(_md(caption(table)) + " Best in **bold**, second <u>underlined</u>.\n")
+        lines = notes(table)
+        if lines:
+            parts.append("\n".join(f"- {_md(line)}" for line in lines) + "\n")
+    if published:
+        parts.append(published)
+    if figures:
+        parts.append("## Figures\n")
+        parts += [f"![{name}]({name})\n" for name in figures]
+    return "\n".join(parts)
+
+
+def _markdown_table(table: Table) -> str:
+    # Imported here: the terminal's table, which comes first, needs no tabulate.
+    from tabulate import tabulate
+
+    wrap = {"best": "**{}**", "second": "<u>{}</u>", None: "{}"}
+    ranks = {column.key: marks(table.rows, column) for column in COLUMNS}
+    body = [
+        [_md(text) for text in (*labels(table, row), count(row))]
+        + [wrap[ranks[c.key].get(number)].format(_plain(c, row)) for c in COLUMNS]
+        for number, row in enumerate(table.rows)
+    ]
+    headers = [*label_titles(table), "n", *(column.title for column in COLUMNS)]
+    align = ["left"] * len(label_titles(table)) + ["right"] * (len(COLUMNS) + 1)
+    return tabulate(body, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def csv_text(collection: Collection) -> str:
+    """One line a method; fractions, seconds and counts as stored, at full precision."""
+    numbers = [name for column in COLUMNS for name in _csv_names(column)]
+    head = [
+        "dataset", "split", "test_images", "protocol", "protocol_version", "recipe", "selection",
+        "detector", "loss", "settings", "epochs", "seeds", "n", "failed", "oom", "diverged",
+    ]  # fmt: skip
+    tail = ["macs_input", "numeric_precision", "device"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*head, *numbers, *tail], lineterminator="\n", restval="")
+    writer.writeheader()
+    for table in collection.tables:
+        for row in table.rows:
+            writer.writerow(_csv_row(table, row))
+    return text.getvalue()
+
+
+def _csv_names(column: Column) -> tuple[str, ...]:
+    constant = column.key in ("parameters", "macs")
+    return (column.key,) if constant else (column.key, f"{column.key}_std")
+
+
+def _csv_row(table: Table, row: Row) -> dict[str, object]:
+    records = [run.record for run in row.runs]
+    trouble = row.trouble()
+    line: dict[str, object] = {
+        "dataset": table.dataset, "split": table.split,
+        "test_images": next((r.data.test_images for r in records if r.data), ""),
+        "protocol": table.protocol, "protocol_version": table.version, "recipe": table.recipe,
+        "selection": table.selection, "detector": row.detector, "loss": row.loss,
+        "settings": row.variant_text, "epochs": row.runs[0].settings.get("epochs", ""),
+        "seeds": " ".join(str(run.record.cell.seed) for run in row.done), "n": len(row.done),
+        "failed": trouble.get("failed", 0), "oom": trouble.get("oom", 0),
+        "diverged": trouble.get("diverged", 0),
+        "macs_input": next((r.cost.macs_input for r in records if r.cost), ""),
+        "numeric_precision": row.runs[0].settings["precision"],
+        "device": "; ".join(dict.fromkeys(r.environment.device for r in records)),
+    }  # fmt: skip
+    for column in COLUMNS:
+        summary = row.summary(column.key)
+        if summary is not None:
+            values = (repr(summary.mean), "" if summary.std is None else repr(summary.std))
+            line |= dict(zip(_csv_names(column), values, strict=False))
+    return line
+
+
+def _md(text: str) -> str:
+    # A line break or a bar would end the cell; angle brackets would be read as HTML.
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _plain(column: Column, row: Row) -> str:
+    mean, std = printed(column, row.summary(column.key))
+    return mean if std is None else f"{mean} ± {std}"

@@ -1,0 +1,94 @@
+"""Files of a run on disk: atomic writes, the lock, and the state that can be read from them.
+
+OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
+    job.json        the resolved settings
+    checkpoint.pt   the last finished epoch, to resume from
+    best.pt         the best epoch on the validation part
+    weights.pt      the weights that were scored
+    record.json     the result; written last
+    log.txt         what the worker printed
+    lock            held by the process that works on the run
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from benchmark.record import Record, RecordError, read_record
+
+
+def write_atomic(path: Path, data: bytes | bytearray | memoryview | str) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        OSError: disk full, read-only, ...; an existing file is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.job = path / "job.json"
+        self.record = path / "record.json"
+        self.checkpoint = path / "checkpoint.pt"
+        self.best = path / "best.pt"
+        self.weights = path / "weights.pt"
+        self.crops = path / "crops.npz"
+        self.log = path / "log.txt"
+
+    def lock(self) -> FileLock:
+        """The lock of the run; the system frees it when its holder dies, however it dies."""
+        return FileLock(self.path / "lock")
+
+    def read(self) -> Record | None:
+        """The record, None if there is none that can be read."""
+        if not self.record.exists():
+            return None
+        try:
+            return read_record(self.record)
+        except RecordError:
+            return None
+
+    def state(self) -> str:
+        """`todo`, `running`, `interrupted`, or the status of the record."""
+        if not self.path.exists():
+            return "todo"
+        record = self.read()
+        if record is not None and record.status == "done":
+            return "done"
+        if self._locked():
+            return "running"
+        if record is not None:
+            return record.status
+        return "interrupted" if self.job.exists() else "todo"
+
+    def _locked(self) -> bool:
+        if not (self.path / "lock").exists():
+            return False
+        try:
+            with self.lock().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a read-only folder cannot be locked, so nothing runs in it
+            return False

@@ -1,0 +1,80 @@
+"""What training keeps on disk, and the state it resumes from."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.record import Epoch
+from benchmark.store import write_atomic
+
+
+@dataclass
+class State:
+    """Where a training stands, besides the weights."""
+
+    next_epoch: int = 0
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_value: float = -1.0
+    sessions: int = 1
+
+
+def save(path: Path, payload: dict[str, Any]) -> None:
+    """Write tensors and plain data atomically.
+
+    Serialised in memory first: torch reports a full disk as a RuntimeError without a reason.
+    """
+    buffer = io.BytesIO()
+    torch.save(payload, buffer)
+    write_atomic(path, buffer.getbuffer())
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """Read what `save` wrote; None if it is missing or damaged (then training starts anew)."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # a damaged file raises whatever its bytes provoke
+        print(f"{path}: damaged checkpoint ignored ({error})", flush=True)
+        return None
+
+
+def save_checkpoint(
+    path: Path, detector: nn.Module, optimizer: torch.optim.Optimizer, state: State
+) -> None:
+    """Everything that the next epoch needs."""
+    save(
+        path,
+        {
+            "detector": detector.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "next_epoch": state.next_epoch,
+            "history": [e.model_dump() for e in state.history],
+            "best_epoch": state.best_epoch,
+            "best_value": state.best_value,
+            "sessions": state.sessions,
+        },
+    )
+
+
+def resume(path: Path, detector: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """Continue from a checkpoint, or start anew where there is none."""
+    payload = load(path)
+    if payload is None:
+        return State()
+    detector.load_state_dict(payload["detector"])
+    optimizer.load_state_dict(payload["optimizer"])
+    return State(
+        next_epoch=payload["next_epoch"],
+        history=[Epoch(**e) for e in payload["history"]],
+        best_epoch=payload["best_epoch"],
+        best_value=payload["best_value"],
+        sessions=payload["sessions"] + 1,
+    )

@@ -1,0 +1,88 @@
+"""What every dataset is: a sequence of samples, decoded once, that knows its split and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+
+class Sample(NamedTuple):
+    """One image with its truth.
+
+    Attributes:
+        image: (H, W) uint8 or uint16, grey levels.
+        mask: (H, W) bool, True on target pixels.
+        name: file name without extension.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    name: str
+
+
+class Dataset(Sequence[Sample]):
+    """Base of all datasets.
+
+    A subclass sets the class attributes below as literals and implements `read`.
+
+    Args:
+        root: folder that holds the data; None for generated data.
+        split: one of the dataset's splits.
+        variant: which of `variants`; the first one by default.
+    """
+
+    name: ClassVar[str]
+    """Registry key."""
+    title: ClassVar[str] = ""
+    """Name in tables and captions."""
+    paper: ClassVar[str] = ""
+    """Where the data set was published."""
+    source: ClassVar[str] = ""
+    """Where to get it."""
+    needs_root: ClassVar[bool] = True
+    """Whether it is read from disk."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Alternative split lists or levels, the default first."""
+    train_split: ClassVar[str] = "trainval"
+    """The split that is trained on (a validation part is carved from it)."""
+    test_split: ClassVar[str] = "test"
+    """The split that is scored."""
+
+    def __init__(
+        self, root: str | Path | None = None, split: str = "test", variant: str | None = None
+    ) -> None:
+        self.root = None if root is None else Path(root)
+        self.split = split
+        self.variant = variant or (self.variants[0] if self.variants else "")
+        self.notes: list[str] = []
+        """Repairs made while reading, in words."""
+        self.samples: list[Sample] = self.read()
+
+    @abstractmethod
+    def read(self) -> list[Sample]:
+        """Decode every sample of the split.
+
+        Raises:
+            UserError: a missing or broken file, named together with the remedy.
+        """
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+def content_hash(samples: Sequence[Sample]) -> str:
+    """16 hex digits over names, sizes, pixels and masks, in order."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(f"{sample.name}|{sample.image.shape}|{sample.image.dtype}".encode())
+        digest.update(np.ascontiguousarray(sample.image).tobytes())
+        digest.update(np.packbits(sample.mask).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,145 @@
+"""Training augmentation of whole batches, on the device of the data.
+
+The published augmentation (MSHNet, DNANet: flip, random scale, pad, random crop, Gaussian blur; see
+`draw`) is linear and separable in the image. So one batch is two batched matrix products,
+
+    crop = A_y @ image @ A_x.T,    A = blur @ crop @ resize @ flip
+
+with a small matrix per image and axis. Resizing uses PIL's anti-aliased bilinear filter; masks are
+sampled by nearest neighbour at PIL's positions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BLUR_REACH = 4
+"""Half width of the blur kernel, px: four standard deviations of the largest blur."""
+
+
+class Draw(NamedTuple):
+    """The random choices for N images; arrays of length N."""
+
+    flip: np.ndarray  # bool
+    long_side: np.ndarray  # int, px after scaling
+    top: np.ndarray  # in [0, 1), place of the crop in its free range
+    left: np.ndarray
+    sigma: np.ndarray  # px; 0 = no blur
+
+
+def draw(rng: np.random.Generator, n: int, base_size: int) -> Draw:
+    """Draw the augmentation of n images.
+
+    Horizontal flip with probability 0.5; longer side uniform over the integers from base_size / 2
+    to 2 * base_size; crop place uniform; with probability 0.5 a blur of sigma uniform in [0, 1).
+    """
+    flip = rng.random(n) < 0.5
+    long_side = rng.integers(base_size // 2, 2 * base_size, n, endpoint=True)
+    top, left = rng.random(n), rng.random(n)
+    sigma = np.where(rng.random(n) < 0.5, rng.random(n), 0.0)
+    return Draw(flip, long_side, top, left, sigma)
+
+
+def augment(
+    images: list[Tensor], masks: list[Tensor], choice: Draw, crop_size: int
+) -> tuple[Tensor, Tensor]:
+    """Augment one batch.
+
+    Args:
+        images: B tensors (H, W) of grey levels, uint8 or uint16, sizes may differ.
+        masks: B tensors (H, W) bool.
+        choice: the random choices of these B images.
+        crop_size: side of the crops, px.
+
+    Returns:
+        Crops (B, 1, S, S) float32 in [0, 1], black where padded, and masks (B, 1, S, S) float32.
+    """
+    device = images[0].device
+    depth = 65535.0 if images[0].dtype == torch.uint16 else 255.0
+    sizes = np.array([tuple(image.shape) for image in images])
+    # the other side keeps the ratio, rounded half up
+    scaled = np.floor(sizes * (choice.long_side / sizes.max(1))[:, None] + 0.5).astype(int)
+    scaled = np.maximum(scaled, 1)
+    free = np.maximum(scaled - crop_size, 0)
+    start = np.floor(np.stack([choice.top, choice.left], 1) * (free + 1)).astype(int)
+
+    height, width = sizes.max(0)
+    stack = torch.zeros(len(images), height, width, device=device)
+    truth = torch.zeros(len(images), height, width, dtype=torch.bool, device=device)
+    for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        stack[i, : image.shape[0], : image.shape[1]] = image
+        truth[i, : mask.shape[0], : mask.shape[1]] = mask
+
+    no_flip = np.zeros_like(choice.flip)
+    rows = Axis(sizes[:, 0], scaled[:, 0], start[:, 0], no_flip, crop_size, device)
+    columns = Axis(sizes[:, 1], scaled[:, 1], start[:, 1], choice.flip, crop_size, device)
+    blur = blur_matrix(torch.as_tensor(choice.sigma, device=device), crop_size)
+    a_y = blur @ rows.resize_matrix(height)
+    a_x = blur @ columns.resize_matrix(width)
+    crops = a_y @ (stack / depth) @ a_x.transpose(1, 2)
+
+    batch = torch.arange(len(images), device=device)[:, None, None]
+    picked = truth[batch, rows.nearest[:, :, None], columns.nearest[:, None, :]]
+    picked &= rows.inside[:, :, None] & columns.inside[:, None, :]
+    return crops[:, None], picked[:, None].float()
+
+
+class Axis:
+    """Where the pixels of B crops come from, along one axis.
+
+    Args:
+        size: original lengths, (B,) int.
+        scaled: lengths after scaling.
+        start: first pixel of the crop in the scaled image.
+        flip: whether the image is mirrored.
+        crop: length of the crop.
+        device: of the results.
+    """
+
+    def __init__(
+        self,
+        size: np.ndarray,
+        scaled: np.ndarray,
+        start: np.ndarray,
+        flip: np.ndarray,
+        crop: int,
+        device: torch.device,
+    ) -> None:
+        size_t, scaled_t, start_t, flip_t = (
+            torch.as_tensor(a, device=device)[:, None] for a in (size, scaled, start, flip)
+        )
+        position = start_t + torch.arange(crop, device=device)  # (B, crop), in the scaled image
+        self.inside = position < scaled_t  # the rest is padding
+        position = torch.where(flip_t, scaled_t - 1 - position, position)
+        self.size, self.scale = size_t, size_t.double() / scaled_t
+        self.centre = (position + 0.5) * self.scale  # in the original image
+        self.nearest = self.centre.floor().long().clamp_min(0).minimum(size_t - 1)
+
+    def resize_matrix(self, length: int) -> Tensor:
+        """Rows of PIL's bilinear filter, (B, crop, length); zero rows where padded.
+
+        The triangle has the width of the coarser of the two pixel grids, so shrinking averages.
+        """
+        source = torch.arange(length, device=self.size.device)
+        reach = self.scale.clamp_min(1.0)[:, :, None]
+        weight = 1 - ((source + 0.5) - self.centre[:, :, None]).abs() / reach
+        weight = weight.clamp_min(0) * (source < self.size[:, :, None])
+        weight = weight / weight.sum(2, keepdim=True).clamp_min(1e-9)
+        return (weight * self.inside[:, :, None]).float()
+
+
+def blur_matrix(sigma: Tensor, length: int) -> Tensor:
+    """Gaussian blur with repeated borders as matrices, (B, length, length); identity at sigma 0."""
+    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=sigma.device)
+    kernel = torch.exp(-0.5 * (offset / sigma.clamp_min(1e-3)[:, None]) ** 2)
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    target = (torch.arange(length, device=sigma.device)[:, None] + offset).clamp(0, length - 1)
+    matrix = torch.zeros(len(sigma), length, length, dtype=kernel.dtype, device=sigma.device)
+    matrix.scatter_add_(
+        2, target.expand(len(sigma), -1, -1), kernel[:, None].expand(-1, length, -1)
+    )
+    return matrix.float()

@@ -1,0 +1,38 @@
+"""Detectors: one file each, found by scanning this folder. Importing this package is torch-free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from detectors.base import Detector
+
+REGISTRY = Registry("detector", base="Detector", package="detectors")
+
+
+def list_detectors(pattern: str = "*") -> list[str]:
+    """Names of the detectors that match a wildcard pattern."""
+    return REGISTRY.match([pattern])
+
+
+def create_detector(name: str, weights: str | Path | None = None, **options: Any) -> Detector:
+    """Build a detector.
+
+    Args:
+        name: registry name, or `name:variant`.
+        weights: checkpoint to load; official checkpoints load unchanged.
+        options: constructor arguments of the detector.
+
+    Raises:
+        UserError: unknown name, or weights that are missing, unreadable or do not fit.
+    """
+    detector = REGISTRY.create(name, **options)
+    if weights is not None:
+        from detectors.weights import load_weights
+
+        load_weights(detector, weights)
+    return detector

@@ -1,0 +1,61 @@
+"""What every detector is: an `nn.Module` from images to logits that carries its paper's data."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+
+class Prediction(NamedTuple):
+    """What a detector returns; logits always, never probabilities.
+
+    Attributes:
+        logits: (B, 1, H, W), the prediction.
+        aux: auxiliary outputs for deep supervision, each (B, 1, h, w) with h <= H.
+    """
+
+    logits: Tensor
+    aux: tuple[Tensor, ...] = ()
+
+
+class Detector(nn.Module):
+    """Base of all detectors.
+
+    A subclass sets the class attributes below as literals (they are read without importing the
+    file) and implements `forward(x: (B, C, H, W) float32) -> Prediction`.
+    """
+
+    name: ClassVar[str]
+    """Registry key."""
+    paper: ClassVar[str] = ""
+    """Title of the paper."""
+    venue: ClassVar[str] = ""
+    """Where it appeared, e.g. "CVPR 2024"."""
+    source: ClassVar[str] = ""
+    """arXiv number or address, and what the implementation was checked against."""
+    in_channels: ClassVar[int] = 3
+    """Channels of the input; grey images are repeated."""
+    mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
+    """Subtracted from the image in [0, 1], one value per channel."""
+    std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+    """Divides the image after the mean was subtracted."""
+    stride: ClassVar[int] = 1
+    """Height and width must be multiples of this; the harness pads."""
+    recipe: ClassVar[dict[str, Any]] = {}
+    """The published training recipe, in the names of the harness's settings."""
+
+    warm_epoch: int = -1
+    """Last warm-up epoch, counted from 0 (-1: none); set by the harness, read in `begin_epoch`."""
+
+    def normalise(self, grey: Tensor) -> Tensor:
+        """Grey images (B, 1, H, W) in [0, 1] to this detector's input (B, C, H, W)."""
+        mean = grey.new_tensor(self.mean).view(1, -1, 1, 1)
+        std = grey.new_tensor(self.std).view(1, -1, 1, 1)
+        return (grey.expand(-1, self.in_channels, -1, -1) - mean) / std
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before each training epoch (counted from 0), and with the last one before scoring.
+
+        Override it when the network itself changes during training (MSHNet's warm-up).
+        """
