@@ -42,11 +42,15 @@ class Settings(_Strict):
         5, ge=-1, description="last warm-up epoch of MSHNet and SLS, counted from 0; -1: none"
     )
     base_size: int = Field(
-        256,
-        ge=32,
-        description="training images are scaled to 0.5 to 2 times this longer side, px",
+        256, ge=32, description="longer side that training images are scaled to, on average; px"
+    )
+    scale_jitter: float = Field(
+        2.0, ge=1, le=4, description="the scaled side is base_size times 1/jitter to jitter"
     )
     crop_size: int = Field(256, ge=16, description="side of the training crops, px")
+    positive_crops: float = Field(
+        0.0, ge=0, le=1, description="share of the crops that are placed around a target"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "fp32", description="auto: bf16 on CUDA and on CPUs with AMX, else fp32"
     )

@@ -91,7 +91,7 @@ class Display:
         now = time.monotonic()
         if not self._live and progress.epoch and now - progress.said >= PLAIN_EVERY:
             progress.said = now
-            self.console.print(f"       {describe(progress)}", highlight=False)
+            self.console.print(f"       {describe(progress)}", highlight=False, soft_wrap=True)
 
     def end(self, progress: Progress, status: str, text: str) -> None:
         """A job has ended; `text` is its result or its error."""

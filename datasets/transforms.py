@@ -29,29 +29,44 @@ class Draw(NamedTuple):
     top: np.ndarray  # in [0, 1), place of the crop in its free range
     left: np.ndarray
     sigma: np.ndarray  # px; 0 = no blur
+    target: np.ndarray  # in [0, 1), which target pixel the crop must contain; NaN = any place
 
 
-def draw(rng: np.random.Generator, n: int, base_size: int) -> Draw:
+def draw(
+    rng: np.random.Generator,
+    n: int,
+    base_size: int,
+    scale_jitter: float = 2.0,
+    positive_crops: float = 0.0,
+) -> Draw:
     """Draw the augmentation of n images.
 
-    Horizontal flip with probability 0.5; longer side uniform over the integers from base_size / 2
-    to 2 * base_size; crop place uniform; with probability 0.5 a blur of sigma uniform in [0, 1).
+    Horizontal flip with probability 0.5; longer side uniform over the integers from
+    base_size / scale_jitter to base_size * scale_jitter (2 as published); crop place uniform; with probability 0.5 a blur of sigma uniform in [0, 1).
+    Ours: with probability `positive_crops` the crop is placed around a random target pixel.
     """
     flip = rng.random(n) < 0.5
-    long_side = rng.integers(base_size // 2, 2 * base_size, n, endpoint=True)
+    shortest, longest = round(base_size / scale_jitter), round(base_size * scale_jitter)
+    long_side = rng.integers(shortest, longest, n, endpoint=True)
     top, left = rng.random(n), rng.random(n)
     sigma = np.where(rng.random(n) < 0.5, rng.random(n), 0.0)
-    return Draw(flip, long_side, top, left, sigma)
+    target = np.where(rng.random(n) < positive_crops, rng.random(n), np.nan)
+    return Draw(flip, long_side, top, left, sigma, target)
 
 
 def augment(
-    images: list[Tensor], masks: list[Tensor], choice: Draw, crop_size: int
+    images: list[Tensor],
+    masks: list[Tensor],
+    target_pixels: list[np.ndarray],
+    choice: Draw,
+    crop_size: int,
 ) -> tuple[Tensor, Tensor]:
     """Augment one batch.
 
     Args:
         images: B tensors (H, W) of grey levels, uint8 or uint16, sizes may differ.
         masks: B tensors (H, W) bool.
+        target_pixels: (row, column) of every target pixel of each mask, (n, 2).
         choice: the random choices of these B images.
         crop_size: side of the crops, px.
 
@@ -64,8 +79,7 @@ def augment(
     # the other side keeps the ratio, rounded half up
     scaled = np.floor(sizes * (choice.long_side / sizes.max(1))[:, None] + 0.5).astype(int)
     scaled = np.maximum(scaled, 1)
-    free = np.maximum(scaled - crop_size, 0)
-    start = np.floor(np.stack([choice.top, choice.left], 1) * (free + 1)).astype(int)
+    start = crop_corners(sizes, scaled, target_pixels, choice, crop_size)
 
     height, width = sizes.max(0)
     stack = torch.zeros(len(images), height, width, device=device)
@@ -86,6 +100,28 @@ def augment(
     picked = truth[batch, rows.nearest[:, :, None], columns.nearest[:, None, :]]
     picked &= rows.inside[:, :, None] & columns.inside[:, None, :]
     return crops[:, None], picked[:, None].float()
+
+
+def crop_corners(
+    sizes: np.ndarray,
+    scaled: np.ndarray,
+    target_pixels: list[np.ndarray],
+    choice: Draw,
+    crop_size: int,
+) -> np.ndarray:
+    """Top left corners (B, 2) of the crops in the scaled, flipped images."""
+    place = np.stack([choice.top, choice.left], 1)
+    free = np.maximum(scaled - crop_size, 0)
+    start = np.floor(place * (free + 1)).astype(int)
+    for i, pixels in enumerate(target_pixels):
+        if np.isnan(choice.target[i]) or len(pixels) == 0:
+            continue
+        pixel = pixels[int(choice.target[i] * len(pixels))].copy()
+        if choice.flip[i]:
+            pixel[1] = sizes[i, 1] - 1 - pixel[1]
+        centre = np.floor((pixel + 0.5) * scaled[i] / sizes[i]).astype(int)
+        start[i] = np.clip(centre - np.floor(place[i] * crop_size).astype(int), 0, free[i])
+    return start
 
 
 class Axis:

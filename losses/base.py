@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class Loss(nn.Module):
@@ -24,3 +25,18 @@ class Loss(nn.Module):
 
     warm_epoch: int = -1
     """Last warm-up epoch, counted from 0 (-1: none); set by the harness."""
+
+    def __call__(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:
+        """Check the shapes and call `forward` in float32 or better, outside autocast.
+
+        Raises:
+            ValueError: logits and target are not both (B, 1, H, W).
+        """
+        if logits.shape != target.shape or logits.ndim != 4 or logits.shape[1] != 1:
+            raise ValueError(
+                f"{type(self).__name__}: logits are {tuple(logits.shape)}, target "
+                f"{tuple(target.shape)}; both must be (B, 1, H, W) of the same size"
+            )
+        precision = torch.promote_types(logits.dtype, torch.float32)
+        with torch.autocast(logits.device.type, enabled=False):
+            return super().__call__(logits.to(precision), target.to(precision), epoch)

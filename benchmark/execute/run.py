@@ -96,7 +96,8 @@ def run_job(
     train_set, val_set, test_set, data = read_data(job, data_root)
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
-    detector = detectors.create_detector(job.detector).to(device)
+    detector = detectors.create_detector(job.detector)
+    detector.to(device, memory_format=torch.channels_last)
     loss = losses.create_loss(job.loss).to(device)
     batches = Batches(
         train_set,
@@ -105,6 +106,8 @@ def run_job(
         settings.batch_size,
         settings.base_size,
         settings.crop_size,
+        settings.scale_jitter,
+        settings.positive_crops,
         device,
     )
     watched = test_set if settings.selection == "best-test" else val_set

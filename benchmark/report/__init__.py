@@ -28,7 +28,8 @@ def write_report(output: Path, console: Console) -> list[Path]:
     collection = collect(output)
     warnings = collection.warnings
     if not collection.tables:
-        found = f"; {len(warnings)} files are no records: {warnings[0]}" if warnings else ""
+        number = "1 file is no record" if len(warnings) == 1 else f"{len(warnings)} are no records"
+        found = f"; {number}: {warnings[0]}" if warnings else ""
         raise UserError(
             f"no records in {output / 'runs'} (looked for **/record.json{found}); name the "
             "--output folder of a benchmark run, or run one with that --output first"

@@ -53,16 +53,17 @@ COLUMNS = (
     Column("f1", "F1 ↑", r"F1 $\uparrow$", better=1),
     Column("pd", "Pd ↑", r"$P_d$ $\uparrow$", better=1),
     Column(
-        "fa", "Fa (1e-6) ↓", r"\shortstack{$F_a$ $\downarrow$\\($10^{-6}$)}",
+        "fa", "Fa (1e-6) ↓", r"\shortstack[r]{$F_a$ $\downarrow$\\($10^{-6}$)}",
         scale=1e6, better=-1,
     ),
     Column(
-        "false_alarms_per_image", "False comps/image ↓", r"\shortstack{False $\downarrow$\\/image}",
+        "false_alarms_per_image", "False comps/image ↓", 
+        r"\shortstack[r]{False $\downarrow$\\/image}",
         scale=1, better=-1,
     ),
-    Column("parameters", "Params (M)", r"\shortstack{Params\\(M)}", scale=1e-6, spread=False),
-    Column("macs", "MACs (G)", r"\shortstack{MACs\\(G)}", scale=1e-9, spread=False),
-    Column("train_seconds", "Train time", r"\shortstack{Train\\time}", spread=False),
+    Column("parameters", "Params (M)", r"\shortstack[r]{Params\\(M)}", scale=1e-6, spread=False),
+    Column("macs", "MACs (G)", r"\shortstack[r]{MACs\\(G)}", scale=1e-9, spread=False),
+    Column("train_seconds", "Train time", r"\shortstack[r]{Train\\time}", spread=False),
 )  # fmt: skip
 
 
@@ -165,14 +166,15 @@ def notes(table: Table) -> list[str]:
                 f"{value} ({_some(labels)})" for value, labels in values.items()
             ) for key, values in differing.items()
         ) + ".")  # fmt: skip
-    troubles: dict[str, list[int]] = {}
     for row in table.rows:
+        seeds: dict[str, list[str]] = {}
         for run in row.troubled:
-            method = " ".join(part for part in row.name if part)
-            reason = f": {run.record.error}" if run.record.error else ""
-            text = f"No result: {method}, seed {{}}, {run.record.status}{reason}"
-            troubles.setdefault(text, []).append(run.record.cell.seed)
-    lines += [text.replace("{}", ", ".join(map(str, seeds)), 1) for text, seeds in troubles.items()]
+            reason = run.record.status + (f": {run.record.error}" if run.record.error else "")
+            seeds.setdefault(reason, []).append(str(run.record.cell.seed))
+        method = " ".join(part for part in row.name if part)
+        for reason, found in seeds.items():
+            word = "seeds" if len(found) > 1 else "seed"
+            lines.append(f"No result: {method}, {word} {', '.join(found)}, {reason}")
     data = [run.record.data for run in table.runs if run.record.data]
     lines += list(dict.fromkeys(f"Data: {note}" for part in data for note in part.notes))
     return lines

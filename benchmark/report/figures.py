@@ -33,7 +33,8 @@ def pd_fa_figure(table: Table, style: Style) -> Figure | None:
     if not rows:
         return None
     steps = {row.name: [attainable(curve) for curve in _curves(row)] for row in rows}
-    left, right = _fa_limits([step for method in steps.values() for step in method])
+    points = [point.mean for row in rows if (point := row.summary("fa"))]
+    left, right = _fa_limits([step for method in steps.values() for step in method], points)
     groups = _groups(rows)
     lines, columns = _grid(len(groups))
     size = (
@@ -77,9 +78,7 @@ def _draw_pd_fa(axes: Axes, row: Row, steps: list, look: Line, left: float, righ
         )  # fmt: skip
     fa, pd = row.summary("fa"), row.summary("pd")
     if fa and pd:
-        x = fa.mean * _PER_MILLION
-        # Between 0 and the first decade the axis is not to scale; only 0 itself can be there.
-        x = _zero(left) if x < left else min(x, right)
+        x = min(fa.mean * _PER_MILLION, right) or _zero(left)
         axes.plot(
             x, pd.mean * 100, look.marker, color=look.color, ms=4.5, mec="white", mew=0.6,
             zorder=5, clip_on=False,
@@ -118,9 +117,12 @@ def training_figure(table: Table, style: Style) -> Figure | None:
         else (PAGE, 0.8 + 1.6 * len(kinds))
     )
     figure = new_figure(*size)
-    every = figure.subplots(len(kinds), len(groups), sharex=True, sharey="row", squeeze=False)
+    every = figure.subplots(len(kinds), len(groups), sharex=True, squeeze=False)
     for line, (key, label, scale) in zip(every, kinds, strict=True):
         line[0].set_ylabel(label)
+        if key == "iou":  # values of different losses have nothing in common
+            for axes in line[1:]:
+                axes.sharey(line[0])
         for axes, (_, members) in zip(line, groups, strict=True):
             for row in members:
                 _draw_training(axes, row, key, scale, _look(row, style, groups))
@@ -183,11 +185,10 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
 
 
 def _title(table: Table) -> str:
-    count = len(table.seeds)
-    return (
-        f"{table.dataset}, protocol {table.protocol} v{table.version}, "
-        f"{count} seed{'s' if count != 1 else ''}"
-    )
+    counts = sorted({len(row.done) for row in table.rows if row.done})
+    seeds = str(counts[-1]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+    word = "seed" if counts == [1] else "seeds"
+    return f"{table.dataset}, protocol {table.protocol} v{table.version}, {seeds} {word}"
 
 
 def _curves(row: Row) -> list[Curve]:
@@ -241,9 +242,17 @@ def _finish(figure: Figure, groups: list, title: str, style: Style, markers: boo
         style.detector_legend(figure, rows, markers)
 
 
-def _fa_limits(steps: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
-    """First and last decade of the Fa axis, per million; beyond the last all curves are flat."""
-    low, high = math.inf, 0.0
+def _fa_limits(
+    steps: list[tuple[np.ndarray, np.ndarray]], points: list[float]
+) -> tuple[float, float]:
+    """First and last decade of the Fa axis, per million.
+
+    No curve steps and no operating point lies left of the first, but at 0; beyond the last all
+    curves are flat.
+    """
+    marked = [point * _PER_MILLION for point in points if point > 0]
+    low = min(marked, default=math.inf)
+    high = min(max(marked, default=0.0), _FA_RIGHT)
     for fa, pd in steps:
         fa = fa * _PER_MILLION
         low = min(low, fa[fa > 0].min(initial=math.inf))

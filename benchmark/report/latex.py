@@ -20,7 +20,7 @@ _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"$<$", ">": r"$>$", "|": r"$|$", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$",
-    "—": "---", "–": "--", "→": r"$\to$", "\n": " ",
+    "—": "---", "–": "--", "→": r"$\to$", "\n": " ", "\0": "{}",
 }  # fmt: skip
 _MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
 _BREAK = r"\\"
@@ -34,6 +34,8 @@ def latex(collection: Collection) -> str:
 
 def tex_escape(text: str) -> str:
     """Plain text as LaTeX source."""
+    # Two hyphens would become a dash; options such as --lr are full of them.
+    text = text.replace("--", "-\0-")
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
@@ -45,8 +47,9 @@ def _table(table: Table) -> str:
         r"\begin{table*}[t]",
         rf"\caption{{{tex_escape(caption(table))} Best in bold, second underlined.}}",
         rf"\label{{tab:{table.slug}}}",
-        r"\centering\scriptsize\setlength{\tabcolsep}{2.5pt}",
-        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.15}",
+        # Centred on the page even where long numbers make it a little wider than the text.
+        rf"\makebox[\textwidth]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
         " & ".join([*names, "$n$", *(column.latex for column in COLUMNS)]) + rf" {_BREAK}",
         r"\midrule",
@@ -59,7 +62,7 @@ def _table(table: Table) -> str:
         cells = [*(tex_escape(text) for text in labels(table, row)), _count(row)]
         cells += [_cell(column, row, ranks[column.key].get(number)) for column in COLUMNS]
         lines.append(" & ".join(cells) + rf" {_BREAK}")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip {tex_escape(line)}" for line in notes(table)]
     return "\n".join([*lines, r"\end{table*}", ""])
 
@@ -68,9 +71,10 @@ def _count(row: Row) -> str:
     """n; what became of the other seeds stands below it, for the table is wide as it is."""
     if not row.troubled:
         return count(row)
-    first = [str(len(row.done))] if row.done else []
-    trouble = [rf"{{\tiny {tex_escape(text)}}}" for text in row.trouble_text().split(", ")]
-    return rf"\shortstack[r]{{{_BREAK.join(first + trouble)}}}"
+    lines = [str(len(row.done))] if row.done else []
+    total = len(row.runs)
+    lines += [rf"{{\tiny {status} {n}/{total}}}" for status, n in row.trouble().items()]
+    return lines[0] if len(lines) == 1 else rf"\shortstack[r]{{{_BREAK.join(lines)}}}"
 
 
 def _cell(column: Column, row: Row, mark: Mark | None) -> str:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from benchmark.report.columns import DASH
 
 _FILE = Path(__file__).with_name("published.yaml")
-_TITLES = ("Data set", "Detector", "Loss", "IoU", "nIoU", "Pd", "Fa (1e-6)", "Split", "Source")
+_TITLES = (
+    "Data set",
+    "Detector",
+    "Loss",
+    "IoU",
+    "nIoU",
+    "Pd",
+    "Fa (1e-6)",
+    "Split",
+    "Source",
+    "Run by",
+)
 
 
 def published_section(datasets: Iterable[str]) -> str:
@@ -24,27 +36,25 @@ def published_section(datasets: Iterable[str]) -> str:
         return ""
     sources = data["sources"]
     used = [key for key in sources if any(row[-1] == key for row in rows)]
-    body = [
-        [DASH if cell is None else cell for cell in row[:-1]]
-        + [row[-1] + (" †" if sources[row[-1]].get("second_hand") else "")]
-        for row in rows
-    ]
-    table = tabulate(
-        [[_digits(cell) for cell in row] for row in body], _TITLES, tablefmt="pipe",
-        disable_numparse=True, colalign=("left",) * 3 + ("right",) * 4 + ("left",) * 2,
-    )  # fmt: skip
+    body = [[_digits(cell) for cell in (*row, sources[row[-1]]["by"])] for row in rows]
+    align = ("left",) * 3 + ("right",) * 4 + ("left",) * 3
+    table = tabulate(body, _TITLES, tablefmt="pipe", disable_numparse=True, colalign=align)
     legend = "\n".join(
-        f"- `{key}`{' †' if sources[key].get('second_hand') else ''}: {sources[key]['text']}. "
-        f"Protocol: {sources[key]['protocol']}."
-        for key in used
+        f"- `{key}`: {sources[key]['text']}. Protocol: {sources[key]['protocol']}." for key in used
     )
     return (
         "## Published (other splits, protocols and budgets; not comparable cell by cell)\n\n"
-        "Printed by others, mostly for one run; an em dash stands for what a source does not "
-        "print. Two sources differ by several points for the same detector and data set.\n\n"
-        f"{table}\n\n{legend}\n- † not the authors' own: quoted or retrained by a third party.\n"
+        "As printed by others, mostly of one run and rounded here to two decimals; an em dash "
+        "stands for what a source does not print. Sources differ by several points for the same "
+        "detector and data set.\n\n"
+        f"{table}\n\n{legend}\n"
     ).replace("<", "&lt;")
 
 
 def _digits(cell: object) -> str:
-    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+    if cell is None:
+        return DASH
+    if isinstance(cell, float):
+        # By its decimal digits, as a reader of the source would round it.
+        return str(Decimal(str(cell)).quantize(Decimal("0.01"), ROUND_HALF_UP))
+    return str(cell)

@@ -14,7 +14,6 @@ from rich.text import Text
 from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import (
     COLUMNS,
-    DASH,
     Column,
     Mark,
     caption,

@@ -41,7 +41,8 @@ class Batches:
         samples: the training part.
         dataset, seed: name the random stream.
         batch_size: images per batch; the last incomplete batch is dropped, as published.
-        base_size, crop_size: of the augmentation, px.
+        base_size, crop_size, scale_jitter: of the augmentation, px.
+        positive_crops: share of the crops that are placed around a target.
         device: where images are kept and augmented.
     """
 
@@ -53,13 +54,17 @@ class Batches:
         batch_size: int,
         base_size: int,
         crop_size: int,
+        scale_jitter: float,
+        positive_crops: float,
         device: torch.device,
     ) -> None:
         self.images = [torch.tensor(s.image, device=device) for s in samples]
         self.masks = [torch.tensor(s.mask, device=device) for s in samples]
+        self.target_pixels = [np.argwhere(s.mask) for s in samples]
         self.dataset, self.seed = dataset, seed
         self.batch_size = min(batch_size, len(samples))
         self.base_size, self.crop_size = base_size, crop_size
+        self.scale_jitter, self.positive_crops = scale_jitter, positive_crops
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -69,13 +74,14 @@ class Batches:
         """Batches of (images (B, 1, S, S) in [0, 1], targets (B, 1, S, S) in {0, 1})."""
         rng = stream("training", self.dataset, self.seed, epoch)
         order = rng.permutation(len(self.images))
-        choices = draw(rng, len(order), self.base_size)
+        choices = draw(rng, len(order), self.base_size, self.scale_jitter, self.positive_crops)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             part = slice(start, start + self.batch_size)
             picked = order[part].tolist()
             yield augment(
                 [self.images[i] for i in picked],
                 [self.masks[i] for i in picked],
+                [self.target_pixels[i] for i in picked],
                 Draw(*(values[part] for values in choices)),
                 self.crop_size,
             )

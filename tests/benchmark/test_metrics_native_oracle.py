@@ -1,0 +1,439 @@
+"""The `native` protocol against a slow oracle that shares no code with it, and its invariances.
+
+The oracle fills components pixel by pixel, keeps centroids as fractions, and tries every
+one-to-one matching.
+"""
+
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import maximum_bipartite_matching
+from skimage.measure import label, regionprops
+
+from benchmark.errors import UserError
+from benchmark.evaluation import create_protocol
+from benchmark.evaluation.metrics.components import Components, find_components
+from benchmark.evaluation.metrics.curves import DEFAULT_THRESHOLDS, PdFaSweep
+from benchmark.evaluation.metrics.matching import match
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+
+
+# --- the oracle ------------------------------------------------------------------------------
+
+
+def flood(binary):
+    """Lists of (row, column), one per 8-connected component."""
+    left = {(r, c) for r, c in np.argwhere(binary).tolist()}
+    found = []
+    while left:
+        component, todo = [], [left.pop()]
+        while todo:
+            r, c = todo.pop()
+            component.append((r, c))
+            near = {(r + i, c + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
+            left -= near
+            todo += near
+        found.append(component)
+    return found
+
+
+def centroid(pixels):
+    return [Fraction(sum(axis), len(pixels)) for axis in zip(*pixels, strict=True)]
+
+
+def best_matching(targets, predictions):
+    """(hits, pixels of the matched predictions) of the best of all one-to-one matchings.
+
+    Best: most hits, then least total distance in steps of 2**-20 px, then most matched pixels.
+    """
+    centres = [centroid(p) for p in predictions]
+    options = []
+    for target in targets:
+        row, column = centroid(target)
+        squares = [(row - r) ** 2 + (column - c) ** 2 for r, c in centres]
+        options.append(
+            [(p, math.isqrt(math.floor(s * 2**40))) for p, s in enumerate(squares) if s < 9]
+        )
+
+    def search(t, used):
+        if t == len(options):
+            return (0, 0, 0)
+        best = search(t + 1, used)
+        for p, steps in options[t]:
+            if p not in used:
+                hits, distance, area = search(t + 1, used | {p})
+                best = max(best, (hits + 1, distance - steps, area + len(predictions[p])))
+        return best
+
+    hits, _, area = search(0, frozenset())
+    return hits, area
+
+
+def oracle_counts(on, mask, components=flood):
+    targets, predictions = components(mask), components(on)
+    hits, area = best_matching(targets, predictions)
+    return {
+        "targets": len(targets),
+        "hits": hits,
+        "false_components": len(predictions) - hits,
+        "false_alarm_pixels": sum(map(len, predictions)) - area,
+        "intersection": sum(bool(a and b) for a, b in zip(on.flat, mask.flat, strict=True)),
+        "predicted": sum(map(len, predictions)),
+        "positive": sum(map(len, targets)),
+    }
+
+
+def skimage_components(binary):
+    return [
+        [tuple(pixel) for pixel in region.coords.tolist()]
+        for region in regionprops(label(binary, connectivity=2))
+    ]
+
+
+# --- cases made by hypothesis ----------------------------------------------------------------
+
+PROBABILITIES = [0.5, math.nextafter(0.5, 1), 0.6, 0.9, 1.0]
+GENEROUS = settings(deadline=None, derandomize=True)
+
+
+@st.composite
+def scenes(draw):
+    """(prob, mask) of up to 14 x 14 with a few rectangles, close enough to compete for matches."""
+    height, width = draw(st.integers(1, 14)), draw(st.integers(1, 14))
+    rectangle = st.tuples(
+        st.integers(0, height - 1),
+        st.integers(0, width - 1),
+        st.sampled_from([1, 1, 2, 3]),
+        st.sampled_from([1, 1, 2, 3, 5]),
+    )
+    mask = np.zeros((height, width), bool)
+    for r, c, h, w in draw(st.lists(rectangle, max_size=5)):
+        mask[r : r + h, c : c + w] = True
+    prob = np.full((height, width), draw(st.sampled_from([0.0, 0.2, 0.5])))
+    for r, c, h, w in draw(st.lists(rectangle, max_size=6)):
+        prob[r : r + h, c : c + w] = draw(st.sampled_from(PROBABILITIES))
+    return prob, mask
+
+
+def scored(*pairs, sweep=False):
+    protocol = create_protocol("native", sweep=sweep)
+    for prob, mask in pairs:
+        protocol.update(prob, mask)
+    return protocol
+
+
+def everything(protocol):
+    """All results; the rows sorted, since they come in the order of the updates."""
+    rows = sorted(tuple(row.items()) for row in protocol.rows)
+    return rows, protocol.compute(), protocol.curve()
+
+
+@settings(GENEROUS, max_examples=2000)
+@given(scenes())
+def test_counts_equal_the_oracle(scene):
+    prob, mask = scene
+    row = scored(scene).rows[0]
+    expected = oracle_counts(prob > 0.5, mask)
+    assert {key: row[key] for key in expected} == expected
+
+
+def test_counts_equal_the_oracle_on_single_pixels():
+    """Lone pixels on a coarse grid: many equal distances, so the tie rules decide."""
+    rng = np.random.default_rng(0)
+    for _ in range(1500):
+        prob, mask = np.zeros((9, 11)), np.zeros((9, 11), bool)
+        prob[tuple(rng.integers(0, (9, 11), (5, 2)).T)] = 1
+        mask[tuple(rng.integers(0, (9, 11), (4, 2)).T)] = True
+        row = scored((prob, mask)).rows[0]
+        expected = oracle_counts(prob > 0.5, mask)
+        assert {key: row[key] for key in expected} == expected
+
+
+@settings(GENEROUS, max_examples=150)
+@given(st.lists(scenes(), min_size=1, max_size=5), st.data())
+def test_merging_parts_and_reordering_change_nothing(pairs, data):
+    whole = everything(scored(*pairs, sweep=True))
+    assert everything(scored(*data.draw(st.permutations(pairs)), sweep=True)) == whole
+    cut = data.draw(st.integers(0, len(pairs)))
+    first, second = scored(*pairs[:cut], sweep=True), scored(*pairs[cut:], sweep=True)
+    second.merge(first)
+    assert everything(second) == whole
+
+
+def test_many_images_in_any_order_give_the_same_bits():
+    rng = np.random.default_rng(1)
+    pairs = [(rng.random((7, 9)), rng.random((7, 9)) < 0.3) for _ in range(300)]
+    numbers = scored(*pairs).compute()
+    naive = [row["intersection"] for row in scored(*pairs).rows]
+    assert len(set(naive)) > 3  # the images differ
+    for _ in range(5):
+        shuffled = [pairs[i] for i in rng.permutation(len(pairs))]
+        assert scored(*shuffled).compute() == numbers
+
+
+@settings(GENEROUS, max_examples=150)
+@given(scenes())
+def test_flips_and_transposition_change_nothing(scene):
+    prob, mask = scene
+    expected = scored(scene, sweep=True)
+    for turned in (np.flipud, np.fliplr, np.transpose, np.rot90):
+        got = scored((turned(prob), turned(mask)), sweep=True)
+        assert got.compute() == expected.compute()
+        assert got.curve() == expected.curve()
+
+
+@settings(GENEROUS, max_examples=300)
+@given(scenes(), st.integers(1, 4), st.integers(1, 4))
+def test_an_isolated_false_component_costs_exactly_its_pixels(scene, height, width):
+    prob, mask = (np.pad(m, ((0, 4), (0, 10))) for m in scene)
+    worse = prob.copy()
+    worse[:height, -width:] = 1  # at least 6 columns from anything else
+    before, after = scored((prob, mask)), scored((worse, mask))
+    numbers, worse_numbers = before.compute(), after.compute()
+    assert worse_numbers["iou"] <= numbers["iou"]
+    assert worse_numbers["pd"] == numbers["pd"]
+    assert worse_numbers["false_alarms_per_image"] == numbers["false_alarms_per_image"] + 1
+    added = after.rows[0]["false_alarm_pixels"] - before.rows[0]["false_alarm_pixels"]
+    assert added == height * width
+    assert worse_numbers["fa"] == after.rows[0]["false_alarm_pixels"] / prob.size
+
+
+@settings(GENEROUS, max_examples=150)
+@given(scenes())
+def test_the_truth_is_perfect(scene):
+    mask = scene[1]
+    protocol = scored((mask.astype(float), mask), sweep=True)
+    numbers = protocol.compute()
+    for key in ("iou", "niou", "precision", "recall", "f1", "pd"):
+        assert numbers[key] == 1, key
+    assert numbers["fa"] == numbers["false_alarms_per_image"] == 0
+    assert set(protocol.curve()["hits"]) == {numbers["n_targets"]}
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+def test_components_equal_scikit_image():
+    rng = np.random.default_rng(2)
+    for density in (0.01, 0.1, 0.3, 0.5, 0.9):
+        binary = rng.random((57, 83)) < density
+        binary[:3] = binary[:, -5:] = False  # so that the part in use is not the whole image
+        found = find_components(binary)
+        regions = skimage_components(binary)
+        expected = sorted((len(p), *map(sum, zip(*p, strict=True))) for p in regions)
+        ours = zip(found.area, found.row_sum, found.column_sum, strict=True)
+        assert sorted(ours) == expected
+        assert sorted(map(tuple, found.centroids)) == sorted(
+            r.centroid for r in regionprops(label(binary, connectivity=2))
+        )
+
+
+def test_components_of_a_large_map_are_exact():
+    binary = np.zeros((1500, 2000), bool)
+    binary[3:, 5:] = True
+    binary[-1, -1] = False
+    rows, columns = np.nonzero(binary)
+    found = find_components(binary)
+    assert (found.area[0], found.row_sum[0], found.column_sum[0]) == (
+        binary.sum(),
+        rows.sum(),
+        columns.sum(),
+    )
+
+
+def test_a_crowded_map_gets_the_most_hits_at_nearly_the_least_distance():
+    """Hundreds of components in one cluster, one of them large: distance steps become coarser."""
+    rng = np.random.default_rng(3)
+    on = np.zeros((2, 120, 120), bool)
+    on[0, 15:105:3, 15:105:3] = rng.random((30, 30)) < 0.7
+    on[1, 16:106:3, 16:106:3] = rng.random((30, 30)) < 0.7
+    on[1, :10] = on[1, -10:] = on[1, :, :10] = on[1, :, -10:] = True  # a frame, centred
+    targets, predictions = map(find_components, on)
+    delta = targets.centroids[:, None] - predictions.centroids[None]
+    distance = np.hypot(delta[..., 0], delta[..., 1])
+
+    pairs = match(targets, predictions)
+    t, p = map(list, zip(*pairs, strict=True))
+    assert len(set(t)) == len(set(p)) == len(pairs)
+    assert (distance[t, p] < 3).all()
+    partner = maximum_bipartite_matching(csr_matrix(distance < 3))
+    assert len(pairs) == (partner >= 0).sum() > 400
+    best = linear_sum_assignment(np.where(distance < 3, distance, 1e5))
+    least = distance[best][distance[best] < 3].sum()
+    assert least - 1e-6 < distance[t, p].sum() < least + 0.5
+
+
+@pytest.mark.parametrize("larger", [0, 1])
+def test_ties_are_exact_where_the_packed_cost_would_not_fit_float64(larger):
+    """Two equally near predictions, one pixel apart in area, far larger than any real image."""
+    areas = np.full(2, 2**34)
+    areas[larger] += 1
+    target = Components(*np.array([[1], [10], [10]]))
+    predictions = Components(areas, 10 * areas, np.array([8, 12]) * areas)
+    assert match(target, predictions) == [(0, larger)]
+
+
+# --- the sweep -------------------------------------------------------------------------------
+
+CURVE_SUMS = ("hits", "false_alarm_pixels", "false_components", "intersection", "predicted")
+
+
+def smooth_logits(rng, shape):
+    """Uneven background with a few peaks, like a network's output."""
+    logits = np.cumsum(np.cumsum(rng.normal(0, 0.5, shape), 0), 1) / 3 - 5
+    logits += rng.normal(0, 1.5, shape)
+    rows, columns = np.indices(shape)
+    mask = np.zeros(shape, bool)
+    for _ in range(3):
+        r, c = rng.integers(0, shape)
+        distance = np.hypot(rows - r, columns - c)
+        mask |= distance < 1.8
+        r, c = r + rng.normal(0, 1), c + rng.normal(0, 1)
+        logits += 9 * np.exp(-(np.hypot(rows - r, columns - c) ** 2) / 4)
+    return logits, mask
+
+
+def test_default_thresholds():
+    t = np.array(DEFAULT_THRESHOLDS)
+    assert t[40] == 0.5
+    assert np.allclose(np.log(t / (1 - t)), np.linspace(-10, 10, 81), atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sweep_equals_labelling_from_scratch_at_every_threshold(dtype):
+    rng = np.random.default_rng(4)
+    sweep = PdFaSweep()
+    expected = {key: np.zeros(81, int) for key in CURVE_SUMS}
+    for shape in [(16, 24), (23, 17), (20, 20), (1, 30)] * 2:
+        logits, mask = smooth_logits(rng, shape)
+        prob = (1 / (1 + np.exp(-logits))).astype(dtype)
+        # Some pixels lie on a threshold (exactly, in float64), where the comparison is strict.
+        ties = rng.random(shape) < 0.1
+        prob[ties] = rng.choice(np.array(DEFAULT_THRESHOLDS), ties.sum()).astype(dtype)
+        sweep.update(prob, mask)
+        for k, threshold in enumerate(DEFAULT_THRESHOLDS):
+            counts = oracle_counts(prob.astype(float) > threshold, mask, skimage_components)
+            for key in expected:
+                expected[key][k] += counts[key]
+    curve = sweep.compute()
+    for key, values in expected.items():
+        assert curve[key] == values.tolist(), key
+    assert len(set(curve["false_components"])) > 30  # the maps do change along the sweep
+    assert len(set(curve["hits"])) > 3
+
+
+@settings(GENEROUS, max_examples=200)
+@given(st.lists(scenes(), min_size=1, max_size=3))
+def test_sweep_at_one_half_equals_the_protocol(pairs):
+    protocol = scored(*pairs, sweep=True)
+    curve = protocol.curve()
+    for key in CURVE_SUMS:
+        assert curve[key][40] == sum(row[key] for row in protocol.rows), key
+    for key in ("targets", "positive"):
+        assert curve[key] == sum(row[key] for row in protocol.rows), key
+    assert curve["pixels"] == sum(row["height"] * row["width"] for row in protocol.rows)
+    assert curve["images"] == len(pairs)
+
+
+def test_sweep_of_an_empty_map_and_of_a_full_one():
+    mask = np.zeros((6, 8), bool)
+    mask[2, 3] = True
+    sweep = PdFaSweep([0.0, 0.5, 1.0])
+    sweep.update(np.zeros((6, 8)), mask)
+    assert sweep.compute()["predicted"] == [0, 0, 0]  # 0 > 0 is false
+    sweep.update(np.ones((6, 8)), mask)
+    assert sweep.compute() == {
+        "thresholds": [0.0, 0.5, 1.0],
+        "hits": [1, 1, 0],  # the whole image has its centroid at (2.5, 3.5)
+        "false_alarm_pixels": [0, 0, 0],
+        "false_components": [0, 0, 0],
+        "intersection": [1, 1, 0],
+        "predicted": [48, 48, 0],
+        "targets": 2,
+        "positive": 2,
+        "pixels": 96,
+        "images": 2,
+    }
+
+
+@pytest.mark.parametrize("bad", [[], [0.5, 0.5], [0.6, 0.5], [-0.1, 0.5], [0.5, 1.1], [math.nan]])
+def test_bad_thresholds_are_refused(bad):
+    with pytest.raises(UserError, match="thresholds must increase"):
+        PdFaSweep(bad)
+
+
+def test_sweep_checks_its_input_and_merges_only_its_like():
+    with pytest.raises(UserError, match=r"image 'x': prob has shape \(2, 2\)"):
+        PdFaSweep().update(np.zeros((2, 2)), np.zeros((2, 3), bool), "x")
+    with pytest.raises(UserError, match="different thresholds"):
+        PdFaSweep([0.1, 0.2]).merge(PdFaSweep([0.1, 0.3]))
+
+
+# --- golden numbers of the published implementations -----------------------------------------
+
+GOLDEN = json.loads((FIXTURES / "metrics_native.json").read_text())
+
+# Where BasicIRSTD's greedy rule takes the first component in scan order and ours another one
+# (a nearer one, or one more hit), the false-alarm pixels differ: (ours, BasicIRSTD's).
+OTHER_PARTNER = {
+    "split_first_not_nearest": (3, 4),
+    "greedy_order2": (2, 3),
+    "random_00_64x64": (28, 46),
+    "random_03_128x128": (39, 42),
+    "random_11_100x60": (42, 53),
+}
+
+
+@pytest.fixture(scope="module")
+def golden_pairs():
+    with np.load(FIXTURES / "metrics_native.npz") as arrays, np.errstate(over="ignore"):
+        return {
+            name: (1 / (1 + np.exp(-arrays[f"logit_{name}"])), arrays[f"mask_{name}"] > 0)
+            for name in GOLDEN["pairs"]
+        }
+
+
+@pytest.mark.parametrize("name", GOLDEN["pairs"])
+def test_golden_pair(name, golden_pairs):
+    golden = GOLDEN["pairs"][name]
+    row = scored(golden_pairs[name]).rows[0]
+    assert row["targets"] == golden["targets"]
+    assert row["hits"] == golden["max_matching_hits"]
+    assert row["intersection"] == golden["intersection"]
+    ours, theirs = OTHER_PARTNER.get(name, (golden["greedy_fa_pixels"],) * 2)
+    assert golden["greedy_fa_pixels"] == theirs
+    assert row["false_alarm_pixels"] == ours
+    assert (row["hits"] > golden["greedy_hits"]) == (name == "greedy_order2")
+
+    sweep = PdFaSweep([k / 10 for k in range(11)])
+    sweep.update(*golden_pairs[name])
+    assert sweep.compute()["intersection"] == golden["roc_intersection"]
+    assert sweep.compute()["predicted"] == golden["roc_predicted"]
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_PARTNER))
+def test_where_golden_partners_differ_the_oracle_agrees_with_us(name, golden_pairs):
+    prob, mask = golden_pairs[name]
+    row = scored((prob, mask)).rows[0]
+    expected = oracle_counts(prob > 0.5, mask)
+    assert {key: row[key] for key in expected} == expected
+
+
+def test_golden_group(golden_pairs):
+    golden = GOLDEN["square_64"]
+    protocol = scored(*(golden_pairs[name] for name in golden["members"]))
+    numbers = protocol.compute()
+    assert sum(row["hits"] for row in protocol.rows) == golden["max_matching_hits"]
+    assert numbers["n_targets"] == golden["targets"]
+    assert numbers["iou"] == pytest.approx(golden["iou"], abs=1e-6)
+    assert numbers["recall"] == pytest.approx(golden["recall"], abs=1e-6)
+    assert numbers["f1"] == pytest.approx(golden["f1"], abs=1e-6)

@@ -1,0 +1,185 @@
+"""The figures: what is drawn, tested on the Figure objects, and that files appear."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from benchmark.record import Curve
+from benchmark.report import write_report
+from benchmark.report.aggregate import Table, collect
+from benchmark.report.figures import (
+    attainable,
+    overview_figure,
+    pd_at,
+    pd_fa_figure,
+    training_figure,
+)
+from benchmark.report.panels import example_figures, overlay
+from benchmark.report.style import Style
+from tests.benchmark.test_report_sweep import CURVE, make_record, write, write_sweep
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> tuple[Table, Style]:
+    collection = collect(write_sweep(tmp_path / "out"))
+    return collection.tables[0], Style(collection)
+
+
+def _steps(figure: Figure) -> list:
+    return [
+        line for axes in figure.axes for line in axes.lines if line.get_drawstyle() == "steps-post"
+    ]
+
+
+def test_attainable_pd_is_a_step_function() -> None:
+    fa, pd = attainable(CURVE)  # hits 1, 10, 8, 5 at 1000, 100, 10, 0 false pixels of a million
+    rates = np.array([0, 9e-6, 1e-5, 5e-5, 1e-4, 1.0])
+    np.testing.assert_allclose(pd_at((fa, pd), rates), [0.5, 0.5, 0.8, 0.8, 1.0, 1.0])
+
+
+def test_attainable_without_targets_or_thresholds() -> None:
+    names = ("thresholds", "hits", "false_alarm_pixels", "false_components", "intersection")
+    empty = Curve(
+        **{name: [] for name in (*names, "predicted")}, targets=0, positive=0, pixels=0, images=0
+    )
+    np.testing.assert_array_equal(pd_at(attainable(empty), np.array([0.0, 1.0])), [0, 0])
+
+
+def test_pd_fa_has_a_curve_a_band_and_a_marker_for_each_method(drawn: tuple[Table, Style]) -> None:
+    table, style = drawn
+    figure = pd_fa_figure(table, style)
+    (axes,) = figure.axes
+    assert len(_steps(figure)) == 3  # acm soft_iou has no result
+    assert len(axes.collections) == 3
+    assert len([line for line in axes.lines if line.get_marker() in "os"]) == 3
+    assert len(figure.legends[0].get_texts()) == 3
+    assert axes.get_xscale() == "log"
+    assert axes.get_xticklabels()[0].get_text() == "0"
+    assert "native v1" in axes.get_title()
+    # Fa = 0 lies left of the first decade; there Pd is that of the strictest threshold.
+    line = _steps(figure)[0]
+    assert line.get_xdata()[0] == axes.get_xlim()[0] < line.get_xdata()[1]
+    assert line.get_ydata()[0] == pytest.approx(50)
+
+
+def test_colour_is_the_detector_and_dash_is_the_loss(drawn: tuple[Table, Style]) -> None:
+    table, style = drawn
+    acm, _, sls, soft = (style.line(row) for row in table.rows)
+    assert sls.color == soft.color != acm.color
+    assert sls.dash == acm.dash != soft.dash
+
+
+def test_many_methods_get_a_panel_a_loss(tmp_path: Path) -> None:
+    records = [make_record(d, x) for d in ("a", "b", "c") for x in ("bce", "sls", "soft_iou")]
+    collection = collect(write(tmp_path, *records))
+    style = Style(collection)
+    figure = pd_fa_figure(collection.tables[0], style)
+    assert [axes.get_title() for axes in figure.axes] == ["bce", "sls", "soft_iou"]
+    assert len(_steps(figure)) == 9
+    assert len(figure.legends[0].get_texts()) == 3
+    assert len(training_figure(collection.tables[0], style).axes) == 6
+
+
+def test_training_draws_loss_and_validation(drawn: tuple[Table, Style]) -> None:
+    figure = training_figure(*drawn)
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3]
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0, 10, 20])
+
+
+def test_training_without_validation_has_one_panel(tmp_path: Path) -> None:
+    record = make_record()
+    for epoch in record.history:
+        epoch.val = None
+    collection = collect(write(tmp_path, record))
+    assert len(training_figure(collection.tables[0], Style(collection)).axes) == 1
+
+
+def test_no_result_no_figure(tmp_path: Path) -> None:
+    collection = collect(write(tmp_path, make_record(status="failed")))
+    table, style = collection.tables[0], Style(collection)
+    assert pd_fa_figure(table, style) is None
+    assert training_figure(table, style) is None
+    assert overview_figure(table, style) is None
+    assert example_figures(table) == ([], [])
+
+
+def test_overview_shows_every_seed(drawn: tuple[Table, Style]) -> None:
+    figure = overview_figure(*drawn)
+    seeds = [line for line in figure.axes[0].lines if line.get_alpha() == 0.4]
+    assert sorted(len(line.get_xdata()) for line in seeds) == [2, 3, 3]
+
+
+def test_overlay_colours() -> None:
+    mask = np.array([[True, True], [False, False]])
+    prob = np.array([[0.9, 0.1], [0.9, 0.5]], dtype=np.float16)
+    picture = overlay(np.zeros((2, 2), np.uint8), mask, prob)
+    hit, miss, false, nothing = picture.reshape(4, 3)
+    assert hit.argmax() == 1  # green
+    assert miss.argmax() == 0  # red
+    assert false[0] > 0.9
+    assert false[1] > 0.5
+    assert nothing.tolist() == [0, 0, 0]  # 0.5 is not above the threshold
+
+
+def _save_crops(folder: Path, names: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    shape = (len(names), 16, 16)
+    masks = np.zeros(shape, bool)
+    masks[:, 7:9, 7:9] = True
+    np.savez_compressed(
+        folder / "crops.npz",
+        names=np.array(names),
+        images=rng.integers(0, 255, shape, dtype=np.uint8),
+        masks=masks,
+        probs=masks.astype(np.float16),
+    )
+
+
+def test_examples_leave_out_what_cannot_be_used(drawn: tuple[Table, Style]) -> None:
+    table, _ = drawn
+    assert example_figures(table) == ([], [])
+    acm, _, sls, soft = table.rows
+    _save_crops(acm.done[1].folder, ["x", "y"])  # seed 0 has none: the smallest that has some
+    _save_crops(sls.done[0].folder, ["x", "y"])
+    (soft.done[0].folder / "crops.npz").write_bytes(b"PK cut short")
+    (figure,), warnings = example_figures(table)
+    assert len(figure.axes) == 2 * 4
+    assert len(warnings) == 1
+    _save_crops(soft.done[0].folder, ["x", "z"])
+    (figure,), warnings = example_figures(table)
+    assert len(figure.axes) == 2 * 4
+    assert "other images" in warnings[0]
+
+
+def test_write_report(tmp_path: Path) -> None:
+    output = write_sweep(tmp_path)
+    (output / "runs" / "bad").mkdir()
+    (output / "runs" / "bad" / "record.json").write_text('{"schema": "irs')
+    for path in output.glob("runs/**/seed0-*/record.json"):
+        _save_crops(path.parent, ["Misc_1", "Misc_2"])
+    console = Console(width=200, file=io.StringIO())
+    paths = write_report(output, console)
+    names = {path.relative_to(output / "report").as_posix() for path in paths}
+    assert names == {
+        *(f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex")),
+        *(f"figures/{stem}_sirst.{suffix}" for suffix in ("png", "pdf")
+          for stem in ("leaderboard", "pd_fa", "training", "examples")),
+    }  # fmt: skip
+    assert all(path.stat().st_size > 300 for path in paths)
+    page = (output / "report" / "leaderboard.md").read_text("utf-8")
+    assert "![figures/pd_fa_sirst.png](figures/pd_fa_sirst.png)" in page
+    assert "## Published" in page
+    text = console.file.getvalue()
+    assert text.index("mshnet") < text.index("wrote ") < text.index("warning: ")
+    assert "bad" in text
+
+    # A second report gives the same bytes.
+    before = {path: path.read_bytes() for path in paths}
+    write_report(output, Console(file=io.StringIO()))
+    assert {path: path.read_bytes() for path in paths} == before

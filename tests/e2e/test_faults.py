@@ -1,0 +1,141 @@
+"""Faults of every kind, through the command line: one clear line, a non-zero exit, nothing lost."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.record import read_record
+from tests.e2e.commands import SMALL, run
+
+
+@pytest.fixture
+def sirst(tmp_path):
+    """A tiny data set in SIRST's layout."""
+    root = tmp_path / "SIRST"
+    for name in ("images", "masks", "idx_427"):
+        (root / name).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    names = [f"Misc_{i}" for i in range(12)]
+    for name in names:
+        image = rng.integers(60, 90, (48, 64), dtype=np.uint8)
+        mask = np.zeros((48, 64), np.uint8)
+        mask[20:23, 30:34] = 255
+        image[mask > 0] = 220
+        Image.fromarray(image).save(root / "images" / f"{name}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{name}_pixels0.png")
+    (root / "idx_427" / "trainval.txt").write_text("\n".join(names[:8]) + "\n")
+    (root / "idx_427" / "test.txt").write_text("\n".join(names[8:]) + "\n")
+    return root
+
+
+def sirst_run(root, output, *more):
+    options = ["--detectors", "tiny", "--loss", "sls", "--dataset", "sirst"]
+    return run(*options, *SMALL, "--data-root", root.parent, "--output", output, *more)
+
+
+def one_clear_line(result, *parts):
+    """Exit code not 0, no traceback, and one line that names every part."""
+    assert result.returncode != 0
+    assert "Traceback" not in result.stdout
+    assert any(all(str(p) in line for p in parts) for line in result.stdout.splitlines()), (
+        result.stdout
+    )
+
+
+def test_failures_stay_in_their_cell(tmp_path):
+    result = run(
+        "--detectors", "crash,oom,diverge,tiny", "--loss", "sls", *SMALL,
+        "--jobs-per-device", "2", "--output", tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout
+    assert "3 of 4 cells are not done" in result.stdout
+    records = {
+        record.cell.detector: record
+        for record in map(read_record, tmp_path.glob("runs/*/*/*/record.json"))
+    }
+    assert records["tiny"].status == "done"
+    assert records["crash"].status == "failed"
+    assert "a bug in forward" in records["crash"].error
+    assert "in forward" in records["crash"].traceback
+    assert records["oom"].status == "oom"
+    assert "--batch-size" in records["oom"].error
+    assert records["diverge"].status == "diverged"
+    table = (tmp_path / "report" / "leaderboard.md").read_text()
+    for status in ("failed", "oom", "diverged"):
+        assert status in table
+    again = run("--detectors", "diverge,crash", "--loss", "sls", *SMALL, "--output", tmp_path)
+    assert "2 cells: 1 to run, 1 skipped" in again.stdout  # divergence is a result, a crash is not
+    assert again.returncode == 1
+
+
+def test_good_data_runs(sirst, tmp_path):
+    result = sirst_run(sirst, tmp_path / "out")
+    assert result.returncode == 0, result.stdout
+
+
+def test_broken_png(sirst, tmp_path):
+    path = sirst / "images" / "Misc_3.png"
+    path.write_bytes(path.read_bytes()[:400])
+    one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "cannot be decoded")
+
+
+def test_missing_mask(sirst, tmp_path):
+    path = sirst / "masks" / "Misc_9_pixels0.png"
+    path.unlink()
+    one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "missing")
+
+
+def test_wrong_data_root(tmp_path):
+    (tmp_path / "other").mkdir()
+    result = sirst_run(tmp_path / "other" / "SIRST", tmp_path / "out")
+    one_clear_line(result, "--data-root", tmp_path / "other", "images/")
+
+
+def test_unknown_detector(tmp_path):
+    result = run("--detectors", "mshnett", "--output", tmp_path / "out")
+    one_clear_line(result, "error:", "mshnett", "did you mean 'mshnet'?")
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_in_the_way_of_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("--detectors", "tiny", *SMALL, "--output", tmp_path / "file" / "out")
+    one_clear_line(result, "error:", "--output", "cannot write")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, 3 MB large."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_read_only_output_folder(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    result = run("--detectors", "tiny", *SMALL, "--output", small_disk / "out")
+    one_clear_line(result, "error:", "--output", "cannot write there", "ead-only")
+
+
+def test_full_disk_keeps_what_is_finished_and_resumes(small_disk):
+    cell = ["--loss", "sls", *SMALL, "--output", small_disk / "out"]
+    first = run("--detectors", "tiny", *cell)
+    assert first.returncode == 0, first.stdout
+    record = next((small_disk / "out").glob("runs/*/tiny+sls/*/record.json")).read_bytes()
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:  # leave room for the folder, not for the results
+        free = shutil.disk_usage(small_disk).free
+        file.write(b"x" * (free - 16 * 1024))
+    full = run("--detectors", "tiny", *cell, "--seeds", "0,1")
+    one_clear_line(full, "failed", "disk full")
+    assert next((small_disk / "out").glob("runs/*/tiny+sls/*/record.json")).read_bytes() == record
+    filler.unlink()
+    assert run("--detectors", "tiny", *cell, "--seeds", "0,1").returncode == 0

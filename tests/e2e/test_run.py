@@ -1,0 +1,133 @@
+"""The whole way through the command line: options in, tables and figures out."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from benchmark.record import read_record
+from tests.e2e.commands import PLUGINS, ROOT, SMALL, run
+
+MATRIX = ["--detectors", "tiny", "--loss", "sls,soft_iou", "--seeds", "0,1"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Four finished cells."""
+    output = tmp_path_factory.mktemp("finished")
+    result = run(*MATRIX, *SMALL, "--jobs-per-device", "2", "--output", output)
+    assert result.returncode == 0, result.stdout
+    return output, result
+
+
+def test_leaves_records_tables_and_figures(finished):
+    output, result = finished
+    records = [read_record(path) for path in output.glob("runs/*/*/*/record.json")]
+    assert len(records) == 4
+    assert {r.status for r in records} == {"done"}
+    for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.tex"):
+        assert (output / "report" / name).stat().st_size > 200
+    for stem in ("pd_fa_synthetic", "training_synthetic", "examples_synthetic"):
+        for ending in ("png", "pdf"):
+            assert (output / "report" / "figures" / f"{stem}.{ending}").stat().st_size > 2000
+    assert "IoU" in result.stdout
+
+
+def test_record_says_everything(finished):
+    output, _ = finished
+    record = read_record(next(output.glob("runs/*/tiny+sls/seed0-*/record.json")))
+    assert record.cell.detector == "tiny"
+    assert record.settings["epochs"] == 3
+    assert record.settings["lr"] == 0.05  # the preset wins over the recipe
+    assert len(record.history) == 3
+    assert record.data.test_images == 16
+    assert record.data.train_images + record.data.val_images == 16
+    assert record.cost.parameters == 8 * 9 + 8 + 8 * 9 + 1
+    assert record.cost.macs == (8 * 9 + 8 * 9) * 256 * 256
+    assert record.environment.precision == "fp32"
+    scores = record.scores["native"]
+    assert len(scores.images) == 16
+    assert scores.metrics["n_images"] == 16
+    middle = scores.curve.thresholds.index(0.5)
+    assert scores.curve.hits[middle] == sum(row.hits for row in scores.images)
+
+
+def test_losses_share_initial_weights_data_and_validation_part(finished):
+    output, _ = finished
+    sls, soft = (
+        read_record(next(output.glob(f"runs/*/tiny+{loss}/seed1-*/record.json")))
+        for loss in ("sls", "soft_iou")
+    )
+    assert sls.data == soft.data
+
+
+def test_second_run_skips_finished_cells_and_option_order_does_not_matter(finished):
+    output, _ = finished
+    swapped = ["--seeds", "1,0", "--loss", "soft_iou,sls", "--detectors", "ti*"]
+    result = run("--output", output, *SMALL, *swapped)
+    assert result.returncode == 0, result.stdout
+    assert "4 cells: 0 to run, 4 skipped" in result.stdout
+    dry = run("--output", output, *SMALL, *swapped, "--dry-run")
+    assert dry.stdout.count("skip: done") == 4
+
+
+def test_report_needs_records_only(finished, tmp_path):
+    output, _ = finished
+    copy = tmp_path / "copy"
+    for path in output.glob("runs/*/*/*/record.json"):
+        target = copy / path.relative_to(output)
+        target.parent.mkdir(parents=True)
+        shutil.copy(path, target)
+    result = run("report", copy)
+    assert result.returncode == 0, result.stdout
+    ours, theirs = (
+        list(csv.DictReader((folder / "report" / "leaderboard.csv").open()))
+        for folder in (copy, output)
+    )
+    assert ours == theirs
+    assert len(ours) == 2
+
+
+def test_broken_records_are_reported_and_run_again(finished, tmp_path):
+    output, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy)
+    broken = next(copy.glob("runs/*/tiny+sls/seed0-*/record.json"))
+    broken.write_text(broken.read_text()[:500])
+    foreign = copy / "runs" / "foreign" / "record.json"
+    foreign.parent.mkdir()
+    foreign.write_text(json.dumps({"hello": 1}))
+    result = run("report", copy)
+    assert result.returncode == 0, result.stdout
+    assert str(broken) in result.stdout
+    assert str(foreign) in result.stdout
+    dry = run(*MATRIX, *SMALL, "--output", copy, "--dry-run")
+    assert "1 interrupted, 3 done" in dry.stdout or "3 done, 1 interrupted" in dry.stdout
+
+
+def test_show_prints_a_run_by_id(finished):
+    output, _ = finished
+    record = read_record(next(output.glob("runs/*/tiny+sls/seed0-*/record.json")))
+    result = run("show", record.cell.id, "--output", output)
+    assert result.returncode == 0
+    assert record.data.test_hash in result.stdout
+
+
+def test_adding_a_detector_takes_one_file(tmp_path):
+    """What CONTRIBUTING.md says, done: its own example file, listed and run."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert "class MyDetector(Detector)" in code
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "my_detector.py").write_text(code, encoding="utf-8")
+    listed = run("list", "detectors", "--plugins", plugins)
+    assert "my_detector" in listed.stdout
+    result = run(
+        "--detectors", "my_detector", "--plugins", plugins, "--limit", "8", "--epochs", "1",
+        "--device", "cpu", "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout
+    assert "my_detector" in (tmp_path / "out/report/leaderboard.csv").read_text()
+    assert PLUGINS != plugins
