@@ -42,7 +42,8 @@ def draw(
     """Draw the augmentation of n images.
 
     Horizontal flip with probability 0.5; longer side uniform over the integers from
-    base_size / scale_jitter to base_size * scale_jitter (2 as published); crop place uniform; with probability 0.5 a blur of sigma uniform in [0, 1).
+    base_size / scale_jitter to base_size * scale_jitter (jitter 2 as published); crop place
+    uniform; with probability 0.5 a blur of sigma uniform in [0, 1).
     Ours: with probability `positive_crops` the crop is placed around a random target pixel.
     """
     flip = rng.random(n) < 0.5

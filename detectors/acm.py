@@ -80,7 +80,7 @@ class ACM(Detector):
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     stride = 4
-    recipe = {  # noqa: RUF012 - a literal, read without importing the file
+    recipe = {
         "optimizer": "mxnet_adagrad",
         "lr": 0.05,
         "weight_decay": 1e-4,

@@ -31,7 +31,7 @@ class MSHNet(Detector):
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     stride = 16
-    recipe = {  # noqa: RUF012 - a literal, read without importing the file
+    recipe = {
         "optimizer": "adagrad",
         "lr": 0.05,
         "weight_decay": 0.0,

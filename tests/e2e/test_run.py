@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from benchmark.record import read_record
-from tests.e2e.commands import PLUGINS, ROOT, SMALL, run
+from tests.e2e.commands import ROOT, SMALL, run
 
 MATRIX = ["--detectors", "tiny", "--loss", "sls,soft_iou", "--seeds", "0,1"]
 
@@ -130,4 +130,3 @@ def test_adding_a_detector_takes_one_file(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
     assert "my_detector" in (tmp_path / "out/report/leaderboard.csv").read_text()
-    assert PLUGINS != plugins

@@ -117,7 +117,7 @@ def test_autocast_changes_nothing(name, epoch):
 
 def test_autocast_is_off_inside_the_loss():
     class Probe(Loss):
-        def forward(self, logits, target, epoch):  # noqa: ARG002
+        def forward(self, logits, target, epoch):
             return (logits.flatten(1) @ target.flatten(1).T).sum()
 
     with torch.autocast("cpu", dtype=torch.bfloat16):

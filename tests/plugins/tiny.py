@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -23,7 +24,7 @@ class Tiny(Detector):
         super().__init__()
         # the meta device is used for counting MACs only
         if "TINY_STARTS" in os.environ and torch.empty(0).device.type != "meta":
-            with open(os.environ["TINY_STARTS"], "a") as file:
+            with Path(os.environ["TINY_STARTS"]).open("a") as file:
                 file.write("start\n")
         self.net = nn.Sequential(
             nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(8, 1, 3, padding=1)
