@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
 
 from benchmark.errors import UserError
 
@@ -31,7 +38,8 @@ class Settings(_Strict):
     epochs: int = Field(100, ge=1, description="training epochs")
     batch_size: int = Field(8, ge=1, description="images per step")
     optimizer: Literal["adagrad", "mxnet_adagrad", "adam", "adamw", "sgd"] = Field(
-        "adagrad", description="optimizer; mxnet_adagrad is the one of the official ACM code"
+        "adagrad",
+        description="optimizer; mxnet_adagrad as in the official ACM code, sgd with Nesterov 0.9",
     )
     lr: float = Field(0.05, gt=0, description="learning rate")
     weight_decay: float = Field(0.0, ge=0, description="weight decay")
@@ -64,6 +72,14 @@ class Settings(_Strict):
     limit: int | None = Field(None, ge=2, description="use only the first images of each split")
     protocols: tuple[str, ...] = Field(("native",), description="scoring protocols")
 
+    @model_validator(mode="after")
+    def _best_needs_validation(self) -> Settings:
+        if self.selection == "best-val" and self.val_fraction == 0:
+            raise ValueError(
+                "selection best-val needs --val-fraction above 0; or use --set selection=last"
+            )
+        return self
+
 
 class Plan(_Strict):
     """What to run, and where; none of this changes a result."""
@@ -72,7 +88,7 @@ class Plan(_Strict):
     detectors: tuple[str, ...] = ("all",)
     losses: tuple[str, ...] = ("sls",)
     datasets: tuple[str, ...] = ("synthetic",)
-    seeds: tuple[int, ...] = Field((0,), description="one run per seed")
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), description="one run per seed")
     data_root: Path | None = None
     output: Path
     device: str = "auto"
@@ -157,7 +173,9 @@ def build(model: type[BaseModel], values: dict[str, Any]) -> Any:
         return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0]) if first["loc"] else "?"
+        if not first["loc"]:  # of the whole, not of one key
+            raise UserError(first["msg"].removeprefix("Value error, ")) from None
+        key = str(first["loc"][0])
         value = first.get("input")
         hint = ""
         if first["type"] == "literal_error":

@@ -154,7 +154,8 @@ class Axis:
         position = torch.where(flip_t, scaled_t - 1 - position, position)
         self.size, self.scale = size_t, size_t.double() / scaled_t
         self.centre = (position + 0.5) * self.scale  # in the original image
-        self.nearest = self.centre.floor().long().clamp_min(0).minimum(size_t - 1)
+        nearest = torch.div((2 * position + 1) * size_t, 2 * scaled_t, rounding_mode="floor")
+        self.nearest = nearest.clamp_min(0).minimum(size_t - 1)  # padding: any pixel
 
     def resize_matrix(self, length: int) -> Tensor:
         """Rows of PIL's bilinear filter, (B, crop, length); zero rows where padded.

@@ -47,12 +47,15 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
         return MXNetAdagrad(model.parameters(), settings.lr, settings.weight_decay)
     from timm.optim import create_optimizer_v2
 
+    # timm's default here is 1e-8, torch's (and so the published) 1e-10
+    more = {"eps": 1e-10} if settings.optimizer == "adagrad" else {}
     return create_optimizer_v2(
         model,
         opt=settings.optimizer,
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         filter_bias_and_bn=False,  # the published recipes decay every parameter alike
+        **more,
     )
 
 

@@ -1,0 +1,99 @@
+"""Layers of settings, and errors that name key, value and remedy."""
+
+import pytest
+
+from benchmark.config import (
+    Plan,
+    Settings,
+    build,
+    parse_set,
+    read_preset,
+    resolve_settings,
+    split_keys,
+)
+from benchmark.errors import UserError
+
+
+def test_layers_win_in_order():
+    recipe = {"lr": 0.1, "epochs": 400, "batch_size": 16, "loss": "sls"}
+    settings = resolve_settings(recipe, {"epochs": 50, "batch_size": 8}, {"batch_size": 2})
+    assert (settings.lr, settings.epochs, settings.batch_size) == (0.1, 50, 2)
+    assert settings.optimizer == "adagrad"  # the default
+
+
+def test_aliases_and_comma_lists():
+    plan, settings = split_keys(
+        {"loss": "sls, soft_iou", "seeds": "0,1", "batch-size": 4, "detector": ["acm"]}, "test"
+    )
+    assert plan == {"losses": ("sls", "soft_iou"), "seeds": ("0", "1"), "detectors": ("acm",)}
+    assert settings == {"batch_size": 4}
+    assert build(Plan, plan | {"output": "x"}).seeds == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"), [("epoch", "epochs"), ("batchsize", "batch_size"), ("los", "loss")]
+)
+def test_unknown_key_names_the_nearest(key, nearest):
+    with pytest.raises(UserError, match=f"unknown key '{key}'; did you mean '{nearest}'"):
+        split_keys({key: 1}, "--set")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", 0),
+        ("lr", -1.0),
+        ("lr", float("nan")),
+        ("val_fraction", 0.9),
+        ("batch_size", "many"),
+        ("precision", "fp8"),
+        ("positive_crops", 1.5),
+    ],
+)
+def test_value_out_of_range_is_named(key, value):
+    with pytest.raises(UserError, match=f"--{key.replace('_', '-')} {value}: "):
+        build(Settings, {key: value})
+
+
+def test_wrong_choice_suggests_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'adagrad'"):
+        build(Settings, {"optimizer": "adagrd"})
+
+
+def test_best_on_validation_needs_a_validation_part():
+    with pytest.raises(UserError, match="selection best-val needs --val-fraction"):
+        build(Settings, {"selection": "best-val", "val_fraction": 0})
+
+
+def test_negative_seed_is_refused():
+    with pytest.raises(UserError, match="seeds"):
+        build(Plan, {"seeds": (-1,), "output": "x"})
+
+
+def test_set_values_are_read_as_yaml():
+    assert parse_set(["lr=0.1", "limit=null", "schedule=cosine"]) == {
+        "lr": 0.1,
+        "limit": None,
+        "schedule": "cosine",
+    }
+    with pytest.raises(UserError, match="key=value"):
+        parse_set(["lr"])
+
+
+@pytest.mark.parametrize("name", ["quick", "laptop", "standard", "published"])
+def test_shipped_presets_are_valid(name):
+    plan, settings = split_keys(read_preset(name), name)
+    build(Plan, plan | {"output": "x"})
+    build(Settings, settings)
+
+
+def test_unknown_or_broken_preset(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'quick'"):
+        read_preset("quik")
+    path = tmp_path / "mine.yaml"
+    path.write_text("epochs: [1")
+    with pytest.raises(UserError, match=r"mine.yaml: not valid YAML"):
+        read_preset(str(path))
+    path.write_text("- epochs")
+    with pytest.raises(UserError, match="mapping"):
+        read_preset(str(path))

@@ -1,0 +1,93 @@
+"""The matrix and the identity of its cells."""
+
+import json
+
+import pytest
+from filelock import FileLock
+
+from benchmark.config import Plan, Settings
+from benchmark.errors import UserError
+from benchmark.plan.job import Job
+from benchmark.plan.matrix import make_matrix
+from benchmark.record import Cell, Environment, Record
+from benchmark.store import RunFolder, write_atomic
+
+
+def plan(tmp_path, **changes):
+    values = {"detectors": ("all",), "losses": ("all",), "seeds": (0, 1), "output": tmp_path}
+    return Plan(**values | changes)
+
+
+def ids(cells):
+    return {(c.job.detector, c.job.loss, c.job.seed): c.job.id for c in cells}
+
+
+def test_full_cross_with_distinct_ids(tmp_path):
+    cells = make_matrix(plan(tmp_path), {}, {"crop_size": 64})
+    assert len(cells) >= 2 * 2 * 2
+    assert len(set(ids(cells).values())) == len(cells)
+    assert {c.state for c in cells} == {"todo"}
+
+
+def test_order_of_options_does_not_matter(tmp_path):
+    one = make_matrix(plan(tmp_path), {"lr": 0.1, "epochs": 3}, {"crop_size": 64})
+    settings = {"crop_size": 64, "epochs": 3}
+    two = make_matrix(plan(tmp_path, seeds=(1, 0, 1)), {"lr": 0.2}, settings | {"lr": 0.1})
+    assert ids(one) == ids(two)
+
+
+def test_every_setting_changes_the_id():
+    job = Job("synthetic", "acm", "sls", 0, Settings(), "quick")
+    changed = {"epochs": 7, "lr": 0.3, "crop_size": 32, "limit": 9, "selection": "last"}
+    others = {
+        Job("synthetic", "acm", "sls", 0, Settings(**{k: v}), "quick").id
+        for k, v in changed.items()
+    }
+    assert len(others | {job.id}) == len(changed) + 1
+    assert Job("synthetic", "acm", "sls", 0, Settings(), "other name").id == job.id
+    assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+
+
+def test_crop_must_fit_the_stride(tmp_path):
+    with pytest.raises(UserError, match="--crop-size 100: mshnet needs a multiple of 16"):
+        make_matrix(plan(tmp_path, detectors=("mshnet",)), {}, {"crop_size": 100})
+
+
+def test_data_on_disk_needs_a_root(tmp_path):
+    with pytest.raises(UserError, match="--data-root"):
+        make_matrix(plan(tmp_path, datasets=("sirst",)), {}, {})
+
+
+def record(job, status):
+    environment = Environment(
+        harness="0", python="3", torch="2", platform="x", device="x", threads=1, precision="fp32"
+    )
+    fields = {k: v for k, v in job.to_dict().items() if k != "settings"}
+    return Record(
+        cell=Cell(**fields), status=status, settings={}, started="", finished="", command="",
+        environment=environment,
+    )  # fmt: skip
+
+
+def test_states_are_read_from_disk(tmp_path):
+    cell = make_matrix(plan(tmp_path, detectors=("acm",), losses=("sls",), seeds=(0,)), {}, {})[0]
+    folder: RunFolder = cell.folder
+    assert folder.state() == "todo"
+    write_atomic(folder.job, json.dumps(cell.job.to_dict()))
+    assert folder.state() == "interrupted"
+    with FileLock(folder.path / "lock"):
+        assert folder.state() == "running"
+    for status in ("failed", "oom", "diverged", "done"):
+        write_atomic(folder.record, record(cell.job, status).to_json())
+        assert folder.state() == status
+    folder.record.write_text("{")
+    assert folder.state() == "interrupted"
+
+
+def test_atomic_write_leaves_the_old_file_on_failure(tmp_path):
+    path = tmp_path / "file"
+    write_atomic(path, "old")
+    with pytest.raises(TypeError):
+        write_atomic(path, 3)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

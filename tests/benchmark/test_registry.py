@@ -1,0 +1,92 @@
+"""The registry: found by scan, read without import, errors with the nearest name."""
+
+import pytest
+
+import datasets
+import detectors
+import losses
+from benchmark.errors import UserError
+from benchmark.registry import Registry, add_plugins
+
+ALL = (detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY)
+
+
+def test_names_patterns_and_all():
+    registry = detectors.REGISTRY
+    assert {"acm", "mshnet"} <= set(registry.names())
+    assert registry.match(["ms*"]) == ["mshnet"]
+    assert registry.match(["mshnet,acm", "acm"]) == ["mshnet", "acm"]
+    assert registry.match(["all"]) == registry.names()
+    assert registry.match(["acm:port"]) == ["acm:port"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("mshnt", "did you mean 'mshnet'"),
+        ("x*", "no detector matches 'x\\*'"),
+        ("acm:prot", "did you mean 'acm:port'"),
+        ("mshnet:port", "has no variants"),
+        ("", "no detector named"),
+    ],
+)
+def test_wrong_names(pattern, message):
+    with pytest.raises(UserError, match=message):
+        detectors.REGISTRY.match([pattern])
+
+
+def test_variant_reaches_the_constructor():
+    assert detectors.create_detector("acm:port").in_channels == 1
+    assert detectors.create_detector("acm", variant="port").in_channels == 1
+
+
+@pytest.fixture
+def fresh():
+    return Registry("detector", base="Detector", package="detectors")
+
+
+def test_plugin_inherits_data_and_kind(fresh, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from detectors.mshnet import MSHNet\n"
+        "class Mine(MSHNet):\n    '''Mine.'''\n    name = 'mine'\n    venue = 'here'\n"
+    )
+    assert add_plugins(tmp_path, [fresh]) == ["mine"]
+    entry = fresh.get("mine")
+    assert entry.data["stride"] == 16
+    assert entry.data["venue"] == "here"
+    assert entry.doc == "Mine."
+    assert fresh.create("mine").stride == 16
+
+
+def test_duplicate_name_is_an_error(fresh, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from detectors.base import Detector\nclass Mine(Detector):\n    name = 'acm'\n"
+    )
+    with pytest.raises(UserError, match=r"mine.py, line 2: detector 'acm' is already defined"):
+        add_plugins(tmp_path, [fresh])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("class (", "not valid Python"), ("x = 1", "no class with")]
+)
+def test_useless_plugin_files(fresh, tmp_path, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UserError, match=message):
+        add_plugins(tmp_path, [fresh])
+
+
+def test_missing_plugin_folder(fresh, tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        add_plugins(tmp_path / "none", [fresh])
+
+
+@pytest.mark.parametrize("registry", ALL, ids=lambda r: r.kind)
+def test_literal_data_equals_the_class(registry):
+    """What is read from the source is what the class has."""
+    for name in registry.names():
+        entry = registry.get(name)
+        kind = entry.load()
+        assert entry.doc
+        for key, value in entry.data.items():
+            if not key.startswith("_"):
+                assert getattr(kind, key) == value, (name, key)
