@@ -128,6 +128,7 @@ def training_figure(table: Table, style: Style) -> Figure | None:
                 _draw_training(axes, row, key, scale, _look(row, style, groups))
             tidy(axes)
             axes.margins(x=0.01)
+            _mark_warmup(axes, members, label=key == "loss")
             axes.xaxis.get_major_locator().set_params(integer=True)
     for axes, (name, _) in zip(every[0], groups, strict=True):
         axes.set_title(name)
@@ -152,6 +153,21 @@ def _draw_training(axes: Axes, row: Row, key: str, scale: float, look: Line) -> 
         axes.fill_between(
             epochs, seeds.min(axis=0), seeds.max(axis=0), color=look.color, alpha=_BAND, lw=0
         )
+
+
+def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
+    """A dotted line where the warm-up ends: there the loss of MSHNet and SLS changes."""
+    ends = {row.runs[0].settings.get("warm_epoch", -1) for row in rows}
+    longest = max(len(run.record.history) for row in rows for run in row.done)
+    end = ends.pop()
+    if ends or not 0 <= end < longest - 1:
+        return
+    axes.axvline(end + 0.5, color="0.5", lw=0.6, ls=":", zorder=0)
+    if label:
+        axes.annotate(
+            "warm-up ends", (end + 0.5, 1), (-1.5, -1), xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points", fontsize=6, color="0.4", va="top", ha="right", rotation=90,
+        )  # fmt: skip
 
 
 def overview_figure(table: Table, style: Style) -> Figure | None:
