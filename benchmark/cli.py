@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark import __version__
 from benchmark.config import Settings, parse_set
-from benchmark.errors import UserError
+from benchmark.errors import UserError, describe_os_error
 
 app = typer.Typer(
     add_completion=False,
@@ -181,9 +181,10 @@ def main(arguments: list[str] | None = None) -> int:
         err.print("[red]error:[/] ", end="")
         err.print(str(error), markup=False, highlight=False)
         return 2
-    except KeyboardInterrupt:
-        err.print("interrupted; run the same command again to resume")
-        return 130
+    except OSError as error:
+        err.print("[red]error:[/] ", end="")
+        err.print(describe_os_error(error), markup=False, highlight=False)
+        return 2
     except Exception as error:
         return _usage_error(error)
 

@@ -12,6 +12,7 @@ import datasets
 import detectors
 import losses
 from benchmark.config import Plan, build, read_preset, split_keys
+from benchmark.errors import describe_os_error
 from benchmark.plan.matrix import Cell, make_matrix, preflight
 from benchmark.registry import add_plugins
 
@@ -55,12 +56,13 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
     for cell in skipped:
         if cell.state != "done":
             console.print(f"skip   {cell.job.label}: {cell.skip_reason}", highlight=False)
-    outcomes = run_cells(todo, plan, console)
+    try:
+        outcomes = run_cells(todo, plan, console)
+    except KeyboardInterrupt:
+        console.print("interrupted; finished epochs are kept: run the same command to resume")
+        return 130
 
-    from benchmark.report import write_report
-
-    if any((plan.output / "runs").glob("**/record.json")):
-        write_report(plan.output, console)
+    reported = _report(plan.output, console)
     bad = [o for o in outcomes if o.status != "done"]
     not_done = len(bad) + sum(c.state != "done" for c in skipped)
     if not_done:
@@ -72,7 +74,23 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         console.print(
             f"{status}: {labels[0]}{more}: {message}", markup=False, highlight=False, soft_wrap=True
         )
-    return 1 if not_done else 0
+    return 1 if not_done or not reported else 0
+
+
+def _report(output: Path, console: Console) -> bool:
+    """Tables and figures of what is there; False if they could not be written."""
+    from benchmark.report import write_report
+
+    if not any((output / "runs").glob("**/record.json")):
+        return True
+    try:
+        write_report(output, console)
+    except OSError as error:
+        console.print(
+            f"report: {describe_os_error(error)}", markup=False, highlight=False, soft_wrap=True
+        )
+        return False
+    return True
 
 
 def matrix_table(cells: list[Cell], plan: Plan) -> Table:

@@ -25,10 +25,17 @@ def write_atomic(path: Path, data: bytes | bytearray | memoryview | str) -> None
     """Write a file so that it is there whole or not at all.
 
     Raises:
-        OSError: disk full, read-only, ...; an existing file is left as it was.
+        OSError: disk full, read-only, ..., with the file's name; an existing file stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     raw = data.encode("utf-8") if isinstance(data, str) else data
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, raw)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, raw: bytes | bytearray | memoryview) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmark.config import Plan
 from benchmark.console import Display, Progress
 from benchmark.environment import ROOT, cpu_count, devices
+from benchmark.errors import describe_os_error
 from benchmark.execute.events import parse_event
 from benchmark.plan.matrix import Cell
 from benchmark.store import write_atomic
@@ -160,7 +161,7 @@ def run_cells(cells: Sequence[Cell], plan: Plan, console: Console) -> list[Outco
                         pool.start(cell, display)
                     except OSError as error:
                         progress = Progress(cell.job.label, "")
-                        message = f"{error.filename or cell.folder.path}: {error.strerror}"
+                        message = describe_os_error(error)
                         display.running.append(progress)
                         display.end(progress, "failed", message)
                         outcomes.append(Outcome(cell, "failed", message))

@@ -8,7 +8,6 @@ standard input closes, that is when its parent dies.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from benchmark import __version__
-from benchmark.errors import UserError
+from benchmark.errors import UserError, describe_os_error
 from benchmark.execute.events import EventWriter
 from benchmark.plan.job import Job
 from benchmark.record import Cell, Environment, Record
@@ -50,7 +49,7 @@ def main() -> int:
     except Timeout:
         send("end", status="running", message="another process is running it")
     except OSError as error:
-        send("end", status="failed", message=_io_message(error))
+        send("end", status="failed", message=describe_os_error(error))
     return 1
 
 
@@ -83,7 +82,7 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
     except MemoryError as error:
         status, message = "oom", f"{_first_line(error)}; {_oom_advice(job)}"
     except OSError as error:
-        status, message, trace = "failed", _io_message(error), traceback.format_exc()
+        status, message, trace = "failed", describe_os_error(error), traceback.format_exc()
     except Exception as error:
         status, message, trace = _classify(error, job)
     if trace:
@@ -127,13 +126,6 @@ def _oom_advice(job: Job) -> str:
         f"try a smaller --batch-size (now {job.settings.batch_size}), a smaller --crop-size "
         f"(now {job.settings.crop_size}) or --jobs-per-device 1"
     )
-
-
-def _io_message(error: OSError) -> str:
-    where = error.filename or "the output folder"
-    if error.errno == errno.ENOSPC:
-        return f"disk full while writing {where}; free some space and run the same command again"
-    return f"{where}: {error.strerror or error}"
 
 
 def _bare_environment(args: argparse.Namespace) -> Environment:

@@ -80,7 +80,7 @@ def test_ctrl_c_stops_the_workers_and_says_how_to_resume(tmp_path):
     parent.send_signal(signal.SIGINT)
     text, _ = parent.communicate(timeout=30)
     assert parent.returncode == 130
-    assert "resume" in text
+    assert "run the same command to resume" in text
     assert "Traceback" not in text
     assert not alive(worker)
 
