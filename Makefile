@@ -5,8 +5,8 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
 # Passed on to run_benchmark.py when set, e.g.: make benchmark DETECTORS=mshnet LOSS=sls,soft_iou
-options := $(if $(DETECTORS),--detectors '$(DETECTORS)') \
-           --loss '$(or $(LOSS),sls)' \
+options := $(if $(DETECTORS),--detectors '$(DETECTORS)',$(if $(PRESET),,--detectors all)) \
+           $(if $(LOSS),--loss '$(LOSS)',$(if $(PRESET),,--loss sls)) \
            $(if $(DATASET),--dataset '$(DATASET)') \
            $(if $(DATA_ROOT),--data-root '$(DATA_ROOT)') \
            $(if $(PRESET),--preset '$(PRESET)') \
@@ -17,7 +17,7 @@ options := $(if $(DETECTORS),--detectors '$(DETECTORS)') \
            $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test test-fast lint format clean
+.PHONY: help setup benchmark test test-fast lint format clean clean-results
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,7 @@ $(READY): requirements.lock
 	@touch $(READY)
 
 benchmark: $(READY) ## run the benchmark: all detectors with SLS on the synthetic set, unless told otherwise
-	$(PY) run_benchmark.py $(if $(DETECTORS),,--detectors all) $(strip $(options))
+	$(PY) run_benchmark.py $(strip $(options))
 
 test: $(READY) ## run all tests
 	$(PY) -m pytest -q
@@ -53,7 +53,9 @@ format: $(READY) ## apply the formatting that lint checks
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-clean: ## remove the environment, caches and the results of runs (results/reference stays)
+clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-results: ## remove the results of runs (results/reference stays)
 	find results -mindepth 1 -maxdepth 1 ! -name reference ! -name README.md -exec rm -rf {} +

@@ -95,8 +95,8 @@ def benchmark(
     ] = None,
     data_root: Annotated[
         Path | None,
-        typer.Option(rich_help_panel=WHERE, envvar="IRSTD_DATA_ROOT",
-                     help="folder with the downloaded datasets"),
+        typer.Option(rich_help_panel=WHERE,
+                     help="folder with the downloaded datasets; or set IRSTD_DATA_ROOT"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(rich_help_panel=WHERE, help="default: results/<preset>")

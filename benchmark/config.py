@@ -70,13 +70,13 @@ class Settings(_Strict):
     )
     eval_every: int = Field(1, ge=1, description="validate every so many epochs")
     limit: int | None = Field(None, ge=2, description="use only the first images of each split")
-    protocols: tuple[str, ...] = Field(("native",), description="scoring protocols")
+    protocols: tuple[str, ...] = Field(("native",), min_length=1, description="scoring protocols")
 
     @model_validator(mode="after")
     def _best_needs_validation(self) -> Settings:
         if self.selection == "best-val" and self.val_fraction == 0:
             raise ValueError(
-                "selection best-val needs --val-fraction above 0; or use --set selection=last"
+                "selection best-val needs val_fraction above 0; or use --set selection=last"
             )
         return self
 
@@ -111,6 +111,8 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
     for key, value in raw.items():
         name = str(key).replace("-", "_")
         name = ALIASES.get(name, name)
+        if name == "preset":
+            raise UserError(f"{where}: presets do not nest; use --preset {value}")
         if name in Plan.model_fields:
             plan[name] = value
         elif name in Settings.model_fields:
@@ -188,8 +190,7 @@ def build(model: type[BaseModel], values: dict[str, Any]) -> Any:
             near = difflib.get_close_matches(key, list(model.model_fields), 1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
         message = first["msg"][0].lower() + first["msg"][1:]
-        option = key.replace("_", "-")
-        raise UserError(f"--{option} {value}: {message}{hint}") from None
+        raise UserError(f"{key} {value}: {message}{hint}") from None
 
 
 def parse_set(items: list[str]) -> dict[str, Any]:
@@ -203,7 +204,10 @@ def parse_set(items: list[str]) -> dict[str, Any]:
         key, equals, value = item.partition("=")
         if not equals:
             raise UserError(f"--set {item}: write it as key=value")
-        found[key.strip()] = yaml.safe_load(value)
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {item}: the value is not valid YAML") from None
     return found
 
 

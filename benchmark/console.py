@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 PLAIN_EVERY = 20.0
@@ -84,14 +85,16 @@ class Display:
         """A job has started."""
         self.running.append(progress)
         if not self._live:
-            self.console.print(f"start  {progress.label} on {progress.device}", highlight=False)
+            text = f"start  {progress.label} on {progress.device}"
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, progress: Progress) -> None:
         """A job has sent an event."""
         now = time.monotonic()
         if not self._live and progress.epoch and now - progress.said >= PLAIN_EVERY:
             progress.said = now
-            self.console.print(f"       {describe(progress)}", highlight=False, soft_wrap=True)
+            text = f"       {describe(progress)}"
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def end(self, progress: Progress, status: str, text: str) -> None:
         """A job has ended; `text` is its result or its error."""
@@ -100,7 +103,8 @@ class Display:
         colour = {"done": "green", "running": "yellow", "interrupted": "yellow"}.get(status, "red")
         took = duration(time.monotonic() - progress.started)
         self.console.print(
-            f"[{colour}]{status:<6}[/] {progress.label} ({self.finished}/{self.total}, {took})",
+            f"[{colour}]{status:<6}[/] {escape(progress.label)} "
+            f"({self.finished}/{self.total}, {took})",
             end="  ",
             highlight=False,
         )
@@ -117,7 +121,7 @@ class Display:
             table.add_column(name, style="bold" if name == "job" else "")
         for p in self.running:
             table.add_row(
-                p.label,
+                escape(p.label),
                 p.device,
                 p.phase,
                 f"{p.epoch:.1f}/{p.epochs}" if p.epochs else "",

@@ -32,11 +32,15 @@ def cpu_name() -> str:
 
 
 def gpu_count() -> int:
-    """NVIDIA GPUs in this machine, without importing torch."""
+    """NVIDIA GPUs that this process may use, without importing torch."""
     if shutil.which("nvidia-smi") is None:
         return 0
     run = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return sum(line.startswith("GPU ") for line in run.stdout.splitlines())
+    count = sum(line.startswith("GPU ") for line in run.stdout.splitlines())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return count
+    return min(count, sum(v.strip() not in ("", "-1") for v in visible.split(",")))
 
 
 def devices(option: str) -> list[str]:
@@ -57,7 +61,7 @@ def devices(option: str) -> list[str]:
     missing = [k for k in wanted if k >= available]
     if missing or not wanted:
         raise UserError(
-            f"--device {option}: this machine has {available} NVIDIA GPU(s); use --device cpu"
+            f"--device {option}: {available} NVIDIA GPU(s) can be used here; try --device cpu"
         )
     return [f"cuda:{k}" for k in wanted]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import datasets
 import detectors
 import losses
 from benchmark.config import Plan, build, read_preset, split_keys
-from benchmark.errors import describe_os_error
+from benchmark.environment import devices
+from benchmark.errors import UserError, describe_os_error
 from benchmark.plan.matrix import Cell, make_matrix, preflight
 from benchmark.registry import add_plugins
 
@@ -35,10 +38,13 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
     preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
     plan_options, settings = split_keys(options, "--set")
     name = Path(preset).stem if preset.endswith((".yaml", ".yml")) else preset
-    values = {"preset": name, "output": Path("results") / name} | preset_plan | plan_options
+    values = {"preset": name, "output": Path("results") / name, **_data_root_of_environment()}
+    values |= preset_plan | plan_options
     plan: Plan = build(Plan, values)
     if plan.plugins is not None:
         add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    if plan.device != "auto":
+        devices(plan.device)  # refuses what is not there
     cells = make_matrix(plan, preset_settings, settings)
     if dry_run:
         console.print(matrix_table(cells, plan))
@@ -52,10 +58,13 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
     console.print(
         f"{len(cells)} cells: {len(todo)} to run, {len(skipped)} skipped -> {plan.output}",
         highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     for cell in skipped:
         if cell.state != "done":
-            console.print(f"skip   {cell.job.label}: {cell.skip_reason}", highlight=False)
+            text = f"skip   {cell.job.label}: {cell.skip_reason}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
     try:
         outcomes = run_cells(todo, plan, console)
     except KeyboardInterrupt:
@@ -63,8 +72,8 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         return 130
 
     reported = _report(plan.output, console)
-    bad = [o for o in outcomes if o.status != "done"]
-    not_done = len(bad) + sum(c.state != "done" for c in skipped)
+    bad = [o for o in outcomes if o.status not in ("done", "running")]
+    not_done = sum(c.folder.state(c.job.id) != "done" for c in cells)
     if not_done:
         console.print(f"[red]{not_done} of {len(cells)} cells are not done[/]", highlight=False)
     for message in dict.fromkeys(o.message for o in bad):
@@ -77,6 +86,11 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
     return 1 if not_done or not reported else 0
 
 
+def _data_root_of_environment() -> dict[str, str]:
+    root = os.environ.get("IRSTD_DATA_ROOT")
+    return {"data_root": root} if root else {}
+
+
 def _report(output: Path, console: Console) -> bool:
     """Tables and figures of what is there; False if they could not be written."""
     from benchmark.report import write_report
@@ -85,10 +99,9 @@ def _report(output: Path, console: Console) -> bool:
         return True
     try:
         write_report(output, console)
-    except OSError as error:
-        console.print(
-            f"report: {describe_os_error(error)}", markup=False, highlight=False, soft_wrap=True
-        )
+    except (OSError, UserError) as error:
+        text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        console.print(f"report: {text}", markup=False, highlight=False, soft_wrap=True)
         return False
     return True
 
@@ -100,7 +113,9 @@ def matrix_table(cells: list[Cell], plan: Plan) -> Table:
         counts[cell.state] = counts.get(cell.state, 0) + 1
     summary = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
     table = Table(
-        title=f"{len(cells)} cells ({summary}) -> {plan.output}", title_justify="left", box=None
+        title=escape(f"{len(cells)} cells ({summary}) -> {plan.output}"),
+        title_justify="left",
+        box=None,
     )
     for name in ("dataset", "detector", "loss", "seed", "epochs", "batch", "id", "state"):
         table.add_column(name, justify="right" if name in ("seed", "epochs", "batch") else "left")
@@ -108,5 +123,5 @@ def matrix_table(cells: list[Cell], plan: Plan) -> Table:
         job, s = cell.job, cell.job.settings
         state = f"skip: {cell.skip_reason}" if cell.skip_reason else cell.state
         table.add_row(job.dataset, job.detector, job.loss, str(job.seed), str(s.epochs),
-                      str(s.batch_size), job.id, state)  # fmt: skip
+                      str(s.batch_size), job.id, escape(state))  # fmt: skip
     return table

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import datasets
@@ -40,7 +42,7 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
         rows = _protocols() if name == "protocols" else _entries(*KINDS[name])
         table = _table(name)
         for key, text in rows:
-            table.add_row(key, text)
+            table.add_row(key, escape(text))
         console.print(table)
         console.print()
 
@@ -107,45 +109,50 @@ def print_run(run: str, output: Path, console: Console) -> None:
         record = read_record(path)
     except RecordError as error:
         raise UserError(str(error)) from None
-    console.print(_run_table(record, path))
+    table = _table(
+        f"{record.cell.dataset} {record.cell.detector}+{record.cell.loss} seed {record.cell.seed}"
+    )
+    for key, text in _run_rows(record, path):
+        table.add_row(key, escape(text))
+    console.print(table)
 
 
-def _run_table(record: Record, path: Path) -> Table:
-    cell = record.cell
-    table = _table(f"{cell.dataset} {cell.detector}+{cell.loss} seed {cell.seed}")
-    table.add_row("status", record.status + (f": {record.error}" if record.error else ""))
-    table.add_row("file", str(path))
-    table.add_row("id, recipe", f"{cell.id}, {cell.recipe}")
-    table.add_row("finished", f"{record.finished} (started {record.started})")
+def _run_rows(record: Record, path: Path) -> Iterator[tuple[str, str]]:
+    """What is known of a run, as rows of a table."""
+    cell, env = record.cell, record.environment
+    yield "status", record.status + (f": {record.error}" if record.error else "")
+    yield "file", str(path)
+    yield "id, recipe", f"{cell.id}, {cell.recipe}"
+    yield "finished", f"{record.finished} (started {record.started})"
     for name, scores in record.scores.items():
         text = ", ".join(f"{k} {v:.6g}" for k, v in scores.metrics.items())
-        table.add_row(f"{name} v{scores.version}", text)
-    table.add_row("selection", f"{record.selection}, epoch {record.selected_epoch}")
+        yield f"{name} v{scores.version}", text
+    yield "selection", f"{record.selection}, epoch {_or_dash(record.selected_epoch)}"
     if record.data:
         data = record.data
-        table.add_row(
+        yield (
             "data",
             f"{data.split}; train {data.train_images} ({data.train_hash}), "
             f"val {data.val_images}, test {data.test_images} ({data.test_hash})",
         )
         for note in data.notes:
-            table.add_row("", note)
+            yield "", note
     if record.history:
-        last = record.history[-1]
-        table.add_row("training", f"{len(record.history)} epochs, last loss {last.loss:.4f}")
+        yield "training", f"{len(record.history)} epochs, last loss {record.history[-1].loss:.4f}"
     if record.cost:
         cost = record.cost
-        table.add_row(
-            "cost",
-            f"{cost.parameters:,} parameters, {cost.macs or 0:,} MACs at {cost.macs_input}, "
-            f"{cost.train_seconds:.0f} s training",
-        )
-    env = record.environment
-    table.add_row(
+        macs = "" if cost.macs is None else f"{cost.macs:,} MACs at {cost.macs_input}, "
+        yield "cost", f"{cost.parameters:,} parameters, {macs}{cost.train_seconds:.0f} s training"
+    yield (
         "environment",
         f"torch {env.torch}, {env.device}, {env.threads} threads, {env.precision}, "
-        f"commit {env.git}, {env.sessions} session(s)",
+        f"commit {_or_dash(env.git)}, {env.sessions} session(s)",
     )
-    table.add_row("settings", ", ".join(f"{k} {v}" for k, v in record.settings.items()))
-    table.add_row("command", record.command)
-    return table
+    yield "settings", ", ".join(f"{k} {v}" for k, v in record.settings.items())
+    yield "command", record.command
+    if record.traceback:
+        yield "traceback", record.traceback
+
+
+def _or_dash(value: object) -> str:
+    return "—" if value is None else str(value)

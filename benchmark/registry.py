@@ -20,6 +20,8 @@ from typing import Any
 
 from benchmark.errors import UserError
 
+_MUST_BE_LITERAL = frozenset({"name", "recipe", "stride", "variants", "needs_root"})
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -76,12 +78,21 @@ class Registry:
         self._classes: dict[str, dict[str, Any]] = {base: {}}  # class name -> literal attributes
         self._entries: dict[str, Entry] = {}
         folder = Path(__file__).resolve().parent.parent / package
-        for file in sorted(folder.glob("[!_]*.py")):
-            self._scan(file, f"{package}.{file.stem}")
+        files = sorted(folder.glob("[!_]*.py"))
+        self._add({file: f"{package}.{file.stem}" for file in files})
 
-    def add_file(self, file: Path) -> list[str]:
-        """Register the classes of this kind in a plug-in file; returns the new names."""
-        return self._scan(file.resolve(), None)
+    def add_files(self, files: Iterable[Path]) -> list[str]:
+        """Register the classes of this kind in plug-in files; returns the new names."""
+        return self._add({file.resolve(): None for file in files})
+
+    def _add(self, files: dict[Path, str | None]) -> list[str]:
+        """Scan files until nothing new is found: a class may derive from one in a later file."""
+        before, known = set(self._entries), -1
+        while known != len(self._classes):
+            known = len(self._classes)
+            for file, module in files.items():
+                self._scan(file, module)
+        return sorted(set(self._entries) - before)
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -120,6 +131,8 @@ class Registry:
     def match(self, patterns: Iterable[str]) -> list[str]:
         """Expand names, comma lists, wildcards and `all`, in the order asked for, no repeats.
 
+        The default variant loses its suffix: `sirst:idx_427` is `sirst`.
+
         Raises:
             UserError: a name or pattern that fits nothing.
         """
@@ -136,8 +149,9 @@ class Registry:
                         f"no {self.kind} matches '{pattern}'; there are: {', '.join(self.names())}"
                     )
             else:
-                self.get(pattern)
-                hits = [pattern]
+                name, _, variant = pattern.partition(":")
+                variants = self.get(pattern).data.get("variants") or ("",)
+                hits = [name if variant == variants[0] else pattern]  # one name for one thing
             found.update(dict.fromkeys(hits))
         if not found:
             raise UserError(f"no {self.kind} named; there are: {', '.join(self.names())}")
@@ -148,21 +162,22 @@ class Registry:
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"unknown {self.kind} '{key}'; {hint}there are: {', '.join(self.names())}"
 
-    def _scan(self, file: Path, module: str | None) -> list[str]:
+    def _scan(self, file: Path, module: str | None) -> None:
         try:
             tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: cannot be read as Python source ({error})") from None
         except SyntaxError as error:
             raise UserError(
                 f"{file}, line {error.lineno}: not valid Python ({error.msg})"
             ) from None
-        added = []
         for node in tree.body:
             if not isinstance(node, ast.ClassDef):
                 continue
             parent = next((p for p in map(_base_name, node.bases) if p in self._classes), None)
             if parent is None:
                 continue
-            own = _literals(node)
+            own = _literals(node, file)
             data = {k: v for k, v in self._classes[parent].items() if k != "name"} | own
             self._classes[node.name] = data
             name = own.get("name")
@@ -176,8 +191,6 @@ class Registry:
                 )
             doc = (ast.get_docstring(node) or "").strip().partition("\n")[0]
             self._entries[name] = Entry(name, file, node.name, module, data, doc)
-            added.append(name)
-        return added
 
 
 def add_plugins(folder: Path, registries: Iterable[Registry]) -> list[str]:
@@ -189,12 +202,8 @@ def add_plugins(folder: Path, registries: Iterable[Registry]) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"--plugins {folder}: no such folder")
     registries = list(registries)
-    added = [
-        name
-        for file in sorted(folder.glob("[!_]*.py"))
-        for registry in registries
-        for name in registry.add_file(file)
-    ]
+    files = sorted(folder.glob("[!_]*.py"))
+    added = [name for registry in registries for name in registry.add_files(files)]
     if not added:
         bases = ", ".join(r.base for r in registries)
         raise UserError(
@@ -207,8 +216,12 @@ def _base_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def _literals(node: ast.ClassDef) -> dict[str, Any]:
-    """The class attributes of `node` that are plain data."""
+def _literals(node: ast.ClassDef, file: Path) -> dict[str, Any]:
+    """The class attributes of `node` that are plain data.
+
+    Raises:
+        UserError: one that the harness reads without importing is computed.
+    """
     found = {}
     for item in node.body:
         if isinstance(item, ast.Assign) and len(item.targets) == 1:
@@ -221,5 +234,9 @@ def _literals(node: ast.ClassDef) -> dict[str, Any]:
             try:
                 found[target.id] = ast.literal_eval(value)
             except ValueError:
-                continue
+                if target.id in _MUST_BE_LITERAL:
+                    raise UserError(
+                        f"{file}, line {item.lineno}: {node.name}.{target.id} must be a plain "
+                        "literal (it is read without importing the file)"
+                    ) from None
     return found

@@ -2,8 +2,7 @@
 
 OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
     job.json        the resolved settings
-    checkpoint.pt   the last finished epoch, to resume from
-    best.pt         the best epoch on the validation part
+    checkpoint.pt   the last finished epoch, to resume from, and the best one so far
     weights.pt      the weights that were scored
     record.json     the result; written last
     log.txt         what the worker printed
@@ -58,7 +57,6 @@ class RunFolder:
         self.job = path / "job.json"
         self.record = path / "record.json"
         self.checkpoint = path / "checkpoint.pt"
-        self.best = path / "best.pt"
         self.weights = path / "weights.pt"
         self.crops = path / "crops.npz"
         self.log = path / "log.txt"
@@ -67,23 +65,35 @@ class RunFolder:
         """The lock of the run; the system frees it when its holder dies, however it dies."""
         return FileLock(self.path / "lock")
 
-    def read(self) -> Record | None:
-        """The record, None if there is none that can be read."""
+    def read(self, job_id: str) -> Record | None:
+        """The record of this job; None if there is none, or one that is broken or another's."""
         if not self.record.exists():
             return None
         try:
-            return read_record(self.record)
+            record = read_record(self.record)
         except RecordError:
             return None
+        return record if record.cell.id == job_id else None
 
-    def state(self) -> str:
-        """`todo`, `running`, `interrupted`, or the status of the record."""
+    def discard_record(self, job_id: str) -> None:
+        """Make room for a new record: keep a broken or foreign file as `record.json.bad`."""
+        if self.record.exists() and self.read(job_id) is None:
+            self.record.replace(self.path / "record.json.bad")
+        self.record.unlink(missing_ok=True)
+
+    def state(self, job_id: str, locked: bool = True) -> str:
+        """`todo`, `running`, `interrupted`, or the status of the record.
+
+        Args:
+            job_id: of the job that the folder is meant for.
+            locked: look at the lock too; False for the process that holds it.
+        """
         if not self.path.exists():
             return "todo"
-        record = self.read()
+        record = self.read(job_id)
         if record is not None and record.status == "done":
             return "done"
-        if self._locked():
+        if locked and self._locked():
             return "running"
         if record is not None:
             return record.status

@@ -26,7 +26,7 @@ class Synthetic(Dataset):
 
     Background: fractional (1/f) noise as cloud, a gradient, cloud edges, sensor noise and column
     pattern. Distractors without a mask: hot pixels, broad bright blobs, streaks. A target's peak
-    is 4 to 10 times the standard deviation of its surroundings (local SCR), so some are hard.
+    is 5 to 12 times the standard deviation of its surroundings (local SCR), so some are hard.
     """
 
     name = "synthetic"
@@ -119,7 +119,7 @@ def add_target(rng: np.random.Generator, scene: np.ndarray, mask: np.ndarray) ->
     sigma = rng.uniform(0.9, 2.6)
     profile = _blob(size, cy, cx, sigma, sigma * rng.uniform(0.65, 1.0), rng.uniform(0, np.pi))
     surroundings = scene[top : top + 24, left : left + 24]
-    peak = max(rng.uniform(4, 10) * (surroundings.std() + 1.0), 20.0)
+    peak = max(rng.uniform(5, 12) * (surroundings.std() + 1.0), 25.0)
     scene += peak * profile
     mask |= profile >= MASK_LEVEL * profile.max()
 

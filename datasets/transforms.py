@@ -75,7 +75,6 @@ def augment(
         Crops (B, 1, S, S) float32 in [0, 1], black where padded, and masks (B, 1, S, S) float32.
     """
     device = images[0].device
-    depth = 65535.0 if images[0].dtype == torch.uint16 else 255.0
     sizes = np.array([tuple(image.shape) for image in images])
     # the other side keeps the ratio, rounded half up
     scaled = np.floor(sizes * (choice.long_side / sizes.max(1))[:, None] + 0.5).astype(int)
@@ -86,7 +85,7 @@ def augment(
     stack = torch.zeros(len(images), height, width, device=device)
     truth = torch.zeros(len(images), height, width, dtype=torch.bool, device=device)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        stack[i, : image.shape[0], : image.shape[1]] = image
+        stack[i, : image.shape[0], : image.shape[1]] = image.float() / torch.iinfo(image.dtype).max
         truth[i, : mask.shape[0], : mask.shape[1]] = mask
 
     no_flip = np.zeros_like(choice.flip)
@@ -95,7 +94,7 @@ def augment(
     blur = blur_matrix(torch.as_tensor(choice.sigma, device=device), crop_size)
     a_y = blur @ rows.resize_matrix(height)
     a_x = blur @ columns.resize_matrix(width)
-    crops = a_y @ (stack / depth) @ a_x.transpose(1, 2)
+    crops = a_y @ stack @ a_x.transpose(1, 2)
 
     batch = torch.arange(len(images), device=device)[:, None, None]
     picked = truth[batch, rows.nearest[:, :, None], columns.nearest[:, None, :]]

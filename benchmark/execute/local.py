@@ -72,6 +72,7 @@ class Pool:
                     stderr=log,
                     text=True,
                     env=self._environment(device),
+                    cwd=ROOT,  # a folder `datasets` where the user is must not shadow ours
                     start_new_session=True,  # Ctrl-C reaches this process only
                 )
             worker = Worker(cell, device, process, Progress(cell.job.label, device))
@@ -124,11 +125,12 @@ class Pool:
         environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
         environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what deterministic cuBLAS asks for
         if device.startswith("cuda:"):
+            number = device.partition(":")[2]
             visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-            number = int(device.partition(":")[2])
-            environment["CUDA_VISIBLE_DEVICES"] = (
-                visible.split(",")[number] if visible else str(number)
-            )
+            if visible is not None:
+                number = visible.split(",")[int(number)].strip()
+            environment["CUDA_VISIBLE_DEVICES"] = number
+            environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts
         return environment
 
 
@@ -201,12 +203,19 @@ def _outcome(worker: Worker) -> Outcome:
         return Outcome(worker.cell, worker.end["status"], message)
     code = worker.process.returncode
     if code < 0:
-        name = signal.Signals(-code).name
+        name = _signal_name(-code)
         hint = " (the system does this when memory runs out)" if name == "SIGKILL" else ""
         message = f"killed by {name}{hint}; run the same command again to resume"
         return Outcome(worker.cell, "interrupted", message)
     last = _last_line(worker.cell.folder.log)
     return Outcome(worker.cell, "failed", f"worker ended with exit code {code}: {last}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no name
+        return f"signal {number}"
 
 
 def _last_line(path: Path) -> str:

@@ -19,6 +19,7 @@ import detectors
 import losses
 from benchmark import __version__
 from benchmark.environment import cpu_name, git_commit
+from benchmark.errors import UserError
 from benchmark.evaluation import create_protocol
 from benchmark.evaluation.cost import count_macs, count_parameters
 from benchmark.evaluation.inference import predict
@@ -29,7 +30,7 @@ from benchmark.record import Cost, Data, Environment, Scores
 from benchmark.registry import add_plugins
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches, hold_out
-from benchmark.training.checkpoints import State, load, save
+from benchmark.training.checkpoints import State, save
 from benchmark.training.loop import train
 from datasets.base import Sample, content_hash
 from detectors.base import Detector
@@ -43,7 +44,13 @@ def prepare(
     """Set up torch for this process and say what it runs on."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, changes no result
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     device = torch.device(device_type)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
+        )
     if plugins is not None:
         add_plugins(plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     environment = Environment(
@@ -131,7 +138,7 @@ def run_job(
     )
     environment.sessions = state.sessions
 
-    selected = select(detector, state, settings.selection, folder)
+    selected = select(detector, state, settings.selection)
     detector.begin_epoch(selected)
     detector.eval()
     save(
@@ -147,7 +154,6 @@ def run_job(
     }
     test_seconds = time.monotonic() - started
     save_crops(folder.crops, test_set, lambda image: predict(detector, image, device, autocast))
-    macs, macs_input = count_macs(job.detector)
     return {
         "data": data,
         "selection": settings.selection,
@@ -156,8 +162,7 @@ def run_job(
         "history": state.history,
         "cost": Cost(
             parameters=count_parameters(detector),
-            macs=macs,
-            macs_input=macs_input,
+            **_macs(job.detector),
             train_seconds=sum(e.seconds for e in state.history),
             test_seconds=test_seconds,
             peak_memory_bytes=_peak_memory(device),
@@ -178,6 +183,17 @@ def read_data(
     train_set, val_set = hold_out(
         training.samples[:limit], job.dataset, job.seed, job.settings.val_fraction
     )
+    if len(train_set) < 1 or (job.settings.selection == "best-val" and not val_set):
+        raise UserError(
+            f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are too "
+            "few to hold a validation part out; use more, or --set selection=last"
+        )
+    notes = training.notes + testing.notes
+    if len(train_set) < job.settings.batch_size:
+        notes.append(
+            f"the training part has {len(train_set)} images, fewer than a batch of "
+            f"{job.settings.batch_size}: each step used all of them"
+        )
     name = f"{training.variant}: " if training.variant else ""
     data = Data(
         train_images=len(train_set),
@@ -187,21 +203,20 @@ def read_data(
         test_hash=content_hash(test_set),
         split=f"{name}{kind.train_split} {len(training.samples[:limit])} / "
         f"{kind.test_split} {len(test_set)}",
-        notes=training.notes + testing.notes,
+        notes=notes,
     )
     for note in data.notes:
         print(note, flush=True)
     return train_set, val_set, test_set, data
 
 
-def select(detector: Detector, state: State, selection: str, folder: RunFolder) -> int:
+def select(detector: Detector, state: State, selection: str) -> int:
     """Load the weights of the selected epoch into `detector`; returns that epoch."""
     if selection == "last":
         return state.next_epoch - 1
-    best = load(folder.best)
-    if best is None or state.best_epoch is None:
-        raise OSError(None, "the weights of the best epoch are missing", str(folder.best))
-    detector.load_state_dict(best["state_dict"])
+    assert state.best_epoch is not None
+    assert state.best_weights is not None
+    detector.load_state_dict(state.best_weights)
     return state.best_epoch
 
 
@@ -224,6 +239,16 @@ def score(
         images=scorer.rows,
         curve=scorer.curve() if sweep else None,
     )
+
+
+def _macs(detector: str) -> dict[str, Any]:
+    """MACs as fields of `Cost`; none for a detector that cannot run on the meta device."""
+    try:
+        macs, macs_input = count_macs(detector)
+    except Exception as error:  # whatever a forward raises there; the scores are worth more
+        print(f"MACs not counted: {type(error).__name__}: {error}", flush=True)
+        return {}
+    return {"macs": macs, "macs_input": macs_input}
 
 
 def _throttled(send: EventWriter, every: float = 1.0) -> Callable[[int, int, int], None]:

@@ -44,7 +44,8 @@ def main() -> int:
 
     folder = RunFolder(args.folder)
     try:
-        with folder.lock().acquire(timeout=0):
+        # a moment's patience: whoever asks for the state of a run holds its lock briefly
+        with folder.lock().acquire(timeout=3):
             return _run(folder, args, send)
     except Timeout:
         send("end", status="running", message="another process is running it")
@@ -54,15 +55,15 @@ def main() -> int:
 
 
 def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
-    record = folder.read()
-    if record is not None and record.status == "done":  # finished by another harness meanwhile
+    job = Job.from_dict(json.loads(folder.job.read_text(encoding="utf-8")))
+    if folder.state(job.id, locked=False) == "done":  # by another harness meanwhile
         send("end", status="done", message="done by another process")
         return 0
-    folder.record.unlink(missing_ok=True)
-    for leftover in folder.path.glob(".*.pt.*"):  # of a write that was killed
-        leftover.unlink(missing_ok=True)
+    folder.discard_record(job.id)
+    for pattern in (".*.pt.*", ".record.json.*", ".crops.npz.*"):  # of a write that was killed
+        for leftover in folder.path.glob(pattern):
+            leftover.unlink(missing_ok=True)
 
-    job = Job.from_dict(json.loads(folder.job.read_text(encoding="utf-8")))
     started = _now()
     fields: dict = {}
     environment = None
@@ -103,7 +104,6 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
     write_atomic(folder.record, record.to_json())
     if status == "done":
         folder.checkpoint.unlink(missing_ok=True)
-        folder.best.unlink(missing_ok=True)
     metrics = record.scores["native"].metrics if "native" in record.scores else {}
     send("end", status=status, message=message, metrics=metrics)
     return 0 if status == "done" else 1

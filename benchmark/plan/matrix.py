@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import detectors
 import losses
 from benchmark.config import Plan, resolve_settings
 from benchmark.errors import UserError
+from benchmark.evaluation import describe_protocol
 from benchmark.plan.job import Job
 from benchmark.store import RunFolder
 
@@ -55,6 +57,8 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
         for detector in detectors.REGISTRY.match(plan.detectors):
             data = detectors.REGISTRY.get(detector).data
             settings = resolve_settings(data.get("recipe", {}), preset, options)
+            for protocol in settings.protocols:
+                describe_protocol(protocol)  # refuses unknown names
             stride = data.get("stride", 1)
             if settings.crop_size % stride:
                 lower = settings.crop_size // stride * stride
@@ -66,7 +70,7 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
                 for seed in seeds:
                     job = Job(dataset, detector, loss, seed, settings, plan.preset)
                     folder = RunFolder(job.folder(plan.output))
-                    cells.append(Cell(job, folder, folder.state()))
+                    cells.append(Cell(job, folder, folder.state(job.id)))
     return cells
 
 
@@ -76,11 +80,10 @@ def preflight(output: Path) -> None:
     Raises:
         UserError: read-only, full, or in the way of a file.
     """
-    probe = output / ".write-test"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
+        with tempfile.NamedTemporaryFile(dir=output, buffering=0) as probe:
+            probe.write(b"x" * 4096)
     except OSError as error:
         raise UserError(
             f"--output {output}: cannot write there ({error.strerror}); choose another folder"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmark.errors import UserError
 from benchmark.record import Epoch
 from benchmark.store import write_atomic
 
@@ -22,6 +23,7 @@ class State:
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int | None = None
     best_value: float = -1.0
+    best_weights: dict[str, Any] | None = None
     sessions: int = 1
 
 
@@ -36,11 +38,17 @@ def save(path: Path, payload: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Read what `save` wrote; None if it is missing or damaged (then training starts anew)."""
+    """Read what `save` wrote; None if it is missing or damaged (then training starts anew).
+
+    Raises:
+        OSError: it is there and cannot be read; starting anew would overwrite it.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return None
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # a damaged file raises whatever its bytes provoke
         print(f"{path}: damaged checkpoint ignored ({error})", flush=True)
         return None
@@ -59,6 +67,7 @@ def save_checkpoint(
             "history": [e.model_dump() for e in state.history],
             "best_epoch": state.best_epoch,
             "best_value": state.best_value,
+            "best_weights": state.best_weights,
             "sessions": state.sessions,
         },
     )
@@ -69,12 +78,19 @@ def resume(path: Path, detector: nn.Module, optimizer: torch.optim.Optimizer) ->
     payload = load(path)
     if payload is None:
         return State()
-    detector.load_state_dict(payload["detector"])
-    optimizer.load_state_dict(payload["optimizer"])
+    try:
+        detector.load_state_dict(payload["detector"])
+        optimizer.load_state_dict(payload["optimizer"])
+    except (RuntimeError, ValueError):
+        raise UserError(
+            f"{path}: the checkpoint does not fit the detector; if you have changed the detector "
+            "since, delete this file to train anew"
+        ) from None
     return State(
         next_epoch=payload["next_epoch"],
         history=[Epoch(**e) for e in payload["history"]],
         best_epoch=payload["best_epoch"],
         best_value=payload["best_value"],
+        best_weights=payload["best_weights"],
         sessions=payload["sessions"] + 1,
     )

@@ -13,7 +13,7 @@ from benchmark.config import Settings
 from benchmark.record import Epoch
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches
-from benchmark.training.checkpoints import State, resume, save, save_checkpoint
+from benchmark.training.checkpoints import State, resume, save_checkpoint
 from benchmark.training.optim import learning_rate, make_optimizer
 from detectors.base import Detector
 from losses import supervise
@@ -39,7 +39,8 @@ def train(
 ) -> State:
     """Train from the last checkpoint in `folder`, or from the start, to the last epoch.
 
-    After every epoch the checkpoint is replaced; a better validation IoU also replaces `best.pt`.
+    After every epoch the checkpoint is replaced; it also holds the weights of the epoch with the
+    best validation IoU.
     All random numbers of an epoch follow from the seed and the epoch's number, so a resumed
     training ends with the same weights as one that ran through.
 
@@ -81,6 +82,8 @@ def train(
         mean_loss = float(total) / len(batches)
         if not math.isfinite(mean_loss):
             raise DivergedError(f"the loss became {mean_loss} in epoch {epoch} (lr {lr:g})")
+        if not all(value.isfinite().all() for value in detector.state_dict().values()):
+            raise DivergedError(f"weights are not finite after epoch {epoch} (lr {lr:g})")
         done = Epoch(epoch=epoch, loss=mean_loss, lr=lr, seconds=0.0)
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs
         if validate is not None and due:
@@ -88,7 +91,7 @@ def train(
             done.val = validate()
             if done.val["iou"] > state.best_value:
                 state.best_value, state.best_epoch = done.val["iou"], epoch
-                save(folder.best, {"state_dict": detector.state_dict(), "epoch": epoch})
+                state.best_weights = {k: v.clone() for k, v in detector.state_dict().items()}
         done.seconds = time.monotonic() - started
         state.history.append(done)
         state.next_epoch = epoch + 1

@@ -22,6 +22,21 @@ def test_devices(monkeypatch, gpus, option, expected):
 
 
 @pytest.mark.parametrize(
+    ("visible", "expected"), [(None, 2), ("", 0), ("1", 1), ("0,1", 2), ("-1", 0)]
+)
+def test_visible_gpus(monkeypatch, tmp_path, visible, expected):
+    """A stand-in for nvidia-smi that lists two GPUs, as it does whatever the variable says."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: A'; echo 'GPU 1: B'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert environment.gpu_count() == expected
+
+
+@pytest.mark.parametrize(
     ("gpus", "option"), [(0, "cuda"), (1, "cuda:1"), (1, "gpu"), (1, "cuda:x")]
 )
 def test_wrong_devices(monkeypatch, gpus, option):

@@ -1,6 +1,7 @@
 """The matrix and the identity of its cells."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from filelock import FileLock
@@ -8,7 +9,7 @@ from filelock import FileLock
 from benchmark.config import Plan, Settings
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
-from benchmark.plan.matrix import make_matrix
+from benchmark.plan.matrix import make_matrix, preflight
 from benchmark.record import Cell, Environment, Record
 from benchmark.store import RunFolder, write_atomic
 
@@ -58,6 +59,26 @@ def test_data_on_disk_needs_a_root(tmp_path):
         make_matrix(plan(tmp_path, datasets=("sirst",)), {}, {})
 
 
+@pytest.mark.parametrize("protocols", [["nativ"], []])
+def test_protocols_are_checked_before_training(tmp_path, protocols):
+    with pytest.raises(UserError, match=r"native|protocols"):
+        make_matrix(plan(tmp_path), {}, {"crop_size": 64, "protocols": protocols})
+
+
+def test_default_variant_is_the_same_cell(tmp_path):
+    one, two = (
+        make_matrix(plan(tmp_path, detectors=(name,)), {}, {"crop_size": 64})
+        for name in ("acm", "acm:official")
+    )
+    assert ids(one) == ids(two)
+
+
+def test_preflight_by_many_at_once(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(preflight, [tmp_path / "out"] * 400))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def record(job, status):
     environment = Environment(
         harness="0", python="3", torch="2", platform="x", device="x", threads=1, precision="fp32"
@@ -72,16 +93,17 @@ def record(job, status):
 def test_states_are_read_from_disk(tmp_path):
     cell = make_matrix(plan(tmp_path, detectors=("acm",), losses=("sls",), seeds=(0,)), {}, {})[0]
     folder: RunFolder = cell.folder
-    assert folder.state() == "todo"
+    assert folder.state(cell.job.id) == "todo"
     write_atomic(folder.job, json.dumps(cell.job.to_dict()))
-    assert folder.state() == "interrupted"
+    assert folder.state(cell.job.id) == "interrupted"
     with FileLock(folder.path / "lock"):
-        assert folder.state() == "running"
+        assert folder.state(cell.job.id) == "running"
     for status in ("failed", "oom", "diverged", "done"):
         write_atomic(folder.record, record(cell.job, status).to_json())
-        assert folder.state() == status
+        assert folder.state(cell.job.id) == status
+    assert folder.state("another job") == "interrupted"
     folder.record.write_text("{")
-    assert folder.state() == "interrupted"
+    assert folder.state(cell.job.id) == "interrupted"
 
 
 def test_atomic_write_leaves_the_old_file_on_failure(tmp_path):

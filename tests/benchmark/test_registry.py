@@ -18,6 +18,7 @@ def test_names_patterns_and_all():
     assert registry.match(["mshnet,acm", "acm"]) == ["mshnet", "acm"]
     assert registry.match(["all"]) == registry.names()
     assert registry.match(["acm:port"]) == ["acm:port"]
+    assert registry.match(["acm:official"]) == ["acm"]
 
 
 @pytest.mark.parametrize(
@@ -66,11 +67,25 @@ def test_duplicate_name_is_an_error(fresh, tmp_path):
         add_plugins(tmp_path, [fresh])
 
 
+def test_base_in_a_later_file_is_found(fresh, tmp_path):
+    (tmp_path / "a.py").write_text("class First(Last):\n    name = 'first'\n")
+    (tmp_path / "b.py").write_text("class Last(Detector):\n    stride = 8\n")
+    assert add_plugins(tmp_path, [fresh]) == ["first"]
+    assert fresh.get("first").data["stride"] == 8
+
+
 @pytest.mark.parametrize(
-    ("text", "message"), [("class (", "not valid Python"), ("x = 1", "no class with")]
+    ("text", "message"),
+    [
+        ("class (", "not valid Python"),
+        ("x = 1", "no class with"),
+        ("class A(Detector):\n    name = 'a'\n    stride = 2**4", "line 3: A.stride must be a"),
+        ("class A(Detector):\n    name = 'a'\n    recipe = dict(lr=1)", "A.recipe must be a"),
+    ],
 )
 def test_useless_plugin_files(fresh, tmp_path, text, message):
     (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "_private.py").write_bytes(b"\xff is not scanned")
     with pytest.raises(UserError, match=message):
         add_plugins(tmp_path, [fresh])
 

@@ -44,9 +44,9 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
 
 
 def children(pid: int) -> list[int]:
-    """Direct children of a process."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
+    """Direct children of a process, those of its threads included."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
