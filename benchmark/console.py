@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 PLAIN_EVERY = 20.0
 """Seconds between two progress lines of one job where the output is no terminal."""
@@ -102,13 +103,11 @@ class Display:
         self.finished += 1
         colour = {"done": "green", "running": "yellow", "interrupted": "yellow"}.get(status, "red")
         took = duration(time.monotonic() - progress.started)
-        self.console.print(
-            f"[{colour}]{status:<6}[/] {escape(progress.label)} "
-            f"({self.finished}/{self.total}, {took})",
-            end="  ",
-            highlight=False,
+        line = Text.assemble(
+            (f"{status:<6}", colour),
+            f" {progress.label} ({self.finished}/{self.total}, {took})  {text}",
         )
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
     def refresh(self) -> None:
         """Redraw the live table."""
