@@ -29,10 +29,10 @@ setup: $(READY) ## make the virtual environment .venv with the locked packages
 
 $(READY): requirements.lock
 	@echo "Setting up $(VENV) (torch is large: this takes a minute or more) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-	  || { echo "Python 3.10 or newer is needed; say which: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install --disable-pip-version-check -r requirements.lock
 	@$(PY) -m benchmark.install
 	@touch $(READY)
 

@@ -70,7 +70,7 @@ class Display:
     def __init__(self, console: Console, total: int) -> None:
         self.console, self.total, self.finished = console, total, 0
         self.running: list[Progress] = []
-        self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Display:
         if self._live:
@@ -112,7 +112,7 @@ class Display:
     def refresh(self) -> None:
         """Redraw the live table."""
         if self._live:
-            self._live.update(self._table())
+            self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0))
