@@ -138,19 +138,25 @@ def test_shapes_that_would_broadcast_are_refused(name, logits, target):
 @each_loss
 @each_phase
 def test_gradient_descent_finds_the_target(name, epoch):
-    """The property that makes it a loss: descending on the logits uncovers the target."""
+    """The property that makes it a loss: descending on the logits uncovers the target.
+
+    Except from the location term alone: it compares one moment per image, which many maps share.
+    NWD takes longer, since its moments ask for a blob of the right place and size first.
+    """
+    steps = 150 if name == "nwd" else 60
     target = blob((1, 1, 16, 24))
     logits = torch.zeros_like(target).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=0.5)
     loss = create_loss(name)
     first = loss(logits, target, epoch).item()
-    for _ in range(60):
+    for _ in range(steps):
         optimizer.zero_grad()
         value = loss(logits, target, epoch)
         value.backward()
         optimizer.step()
     assert value.item() < 0.5 * first
-    assert torch.equal(logits > 0, target > 0.5)
+    if (name, epoch) != ("location", MAIN):
+        assert torch.equal(logits > 0, target > 0.5)
 
 
 @st.composite
@@ -212,15 +218,19 @@ def test_published_losses_stay_in_their_range(epoch, batch):
     assert create_loss("soft_iou")(*batch, epoch) <= 1
     assert create_loss("soft_iou", whole_batch=True)(*batch, epoch) <= 1
     assert create_loss("sls")(*batch, epoch) <= (1 if epoch == WARM else 3)
+    assert create_loss("location")(*batch, epoch) <= (1 if epoch == WARM else 2)
+    for name in ("dice", "dice_mshnet", "tversky", "nwd", "scale_iou"):
+        assert create_loss(name)(*batch, epoch) <= 1
 
 
+@each_loss
 @few_examples
 @given(batch=batches())
-def test_per_image_losses_are_means_over_images(batch):
-    for name in ("sls", "soft_iou"):
-        loss = create_loss(name)
-        alone = [loss(z[None], t[None], MAIN) for z, t in zip(*batch, strict=True)]
-        torch.testing.assert_close(loss(*batch, MAIN), torch.stack(alone).mean())
+def test_losses_are_means_over_images(name, batch):
+    """By default, that is: options that pool the batch have tests of their own."""
+    loss = create_loss(name)
+    alone = [loss(z[None], t[None], MAIN) for z, t in zip(*batch, strict=True)]
+    torch.testing.assert_close(loss(*batch, MAIN), torch.stack(alone).mean())
 
 
 def test_whole_batch_is_one_ratio():

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from losses import create_loss
-from losses.sls import location_term
 from tests.parity import arrays, facts
 
 FACTS, ARRAYS = facts("losses"), arrays("losses")
@@ -17,9 +16,12 @@ LOSSES = {  # golden name: (registry name, options, epoch)
     "sls_warm": ("sls", {}, 5),
     "sls": ("sls", {}, 6),
     "sls_noshape": ("sls", {"with_location": False}, 6),
+    "lloss": ("location", {}, 6),
     "softiou_mshnet": ("soft_iou", {}, 0),
     "softiou_dnanet": ("soft_iou", {"whole_batch": True}, 0),
+    "dice_mshnet": ("dice_mshnet", {}, 0),
 }
+WITHOUT_ARRAYS = {"lloss", "dice_mshnet"}  # their gradients are checked by norm, in float64
 
 each_case = pytest.mark.parametrize("case", FACTS["cases"])
 each_loss = pytest.mark.parametrize("golden_name", LOSSES)
@@ -61,13 +63,22 @@ def test_float64(golden_name, case):
     assert np.linalg.norm(gradient) == pytest.approx(known["grad_l2_float64"], rel=1e-6, abs=1e-12)
 
 
+@pytest.mark.parametrize("epoch", [5, 6], ids=["warm-up", "main"])
 @each_case
-def test_location_term(case):
-    logits = torch.from_numpy(ARRAYS[f"{case}/logits"]).double()
-    target = torch.from_numpy(ARRAYS[f"{case}/target"]).double()
-    value = location_term(logits.sigmoid(), target).mean().item()
-    expected = FACTS["cases"][case]["losses"]["lloss"]["float64"]
-    assert value == pytest.approx(expected, abs=1e-9)
+def test_the_halves_of_sls(case, epoch):
+    """In the warm-up both are SLS; then `scale_iou` is SLS without, and `sls` is their sum."""
+    logits, target = (torch.from_numpy(ARRAYS[f"{case}/{k}"]) for k in ("logits", "target"))
+    whole, scale, place, bare = (
+        create_loss(name, **options)(logits, target, epoch)
+        for name, options in (
+            ("sls", {}), ("scale_iou", {}), ("location", {}), ("sls", {"with_location": False}),
+        )
+    )  # fmt: skip
+    assert scale == bare
+    if epoch == 5:
+        assert place == scale == whole
+    else:
+        torch.testing.assert_close(scale + place, whole, rtol=0, atol=1e-6)
 
 
 def test_the_fixture_covers_the_hard_cases():
@@ -76,7 +87,7 @@ def test_the_fixture_covers_the_hard_cases():
         (case, name)
         for case in FACTS["cases"]
         for name in LOSSES
-        if f"{case}/grad/{name}" not in ARRAYS
+        if f"{case}/grad/{name}" not in ARRAYS and name not in WITHOUT_ARRAYS
     ]
     assert {case for case, _ in missing} == {"batch4_sizes"}
     nan = [c for c, f in FACTS["cases"].items() if f["losses"]["sls"]["float32"] == "nan"]
