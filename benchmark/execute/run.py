@@ -89,7 +89,7 @@ def run_job(
     """Train and score one cell.
 
     Returns:
-        Fields of `Record`: data, selection, selected_epoch, scores, history, cost.
+        Fields of `Record`: data, selected_epoch, scores, history, cost.
 
     Raises:
         UserError, DivergedError, OSError, torch.OutOfMemoryError: see `worker`, which turns them
@@ -156,7 +156,6 @@ def run_job(
     save_crops(folder.crops, test_set, lambda image: predict(detector, image, device, autocast))
     return {
         "data": data,
-        "selection": settings.selection,
         "selected_epoch": selected,
         "scores": scores,
         "history": state.history,

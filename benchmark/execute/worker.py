@@ -97,6 +97,7 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
         finished=_now(),
         command=args.command,
         environment=environment or _bare_environment(args),
+        selection=job.settings.selection,
         error=message or None,
         traceback=trace,
         **fields,

@@ -36,7 +36,7 @@ def sirst_run(root, output, *more):
     return run(*options, *SMALL, "--data-root", root.parent, "--output", output, *more)
 
 
-def one_clear_line(result, *parts):
+def assert_one_clear_line(result, *parts):
     """Exit code not 0, no traceback, and one line that names every part."""
     assert result.returncode != 0
     assert "Traceback" not in result.stdout
@@ -64,6 +64,7 @@ def test_failures_stay_in_their_cell(tmp_path):
     assert records["oom"].status == "oom"
     assert "--batch-size" in records["oom"].error
     assert records["diverge"].status == "diverged"
+    assert {record.selection for record in records.values()} == {"best-val"}
     table = (tmp_path / "report" / "leaderboard.md").read_text()
     for status in ("failed", "oom", "diverged"):
         assert status in table
@@ -80,31 +81,31 @@ def test_good_data_runs(sirst, tmp_path):
 def test_broken_png(sirst, tmp_path):
     path = sirst / "images" / "Misc_3.png"
     path.write_bytes(path.read_bytes()[:400])
-    one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "cannot be decoded")
+    assert_one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "cannot be decoded")
 
 
 def test_missing_mask(sirst, tmp_path):
     path = sirst / "masks" / "Misc_9_pixels0.png"
     path.unlink()
-    one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "missing")
+    assert_one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "missing")
 
 
 def test_wrong_data_root(tmp_path):
     (tmp_path / "other").mkdir()
     result = sirst_run(tmp_path / "other" / "SIRST", tmp_path / "out")
-    one_clear_line(result, "--data-root", tmp_path / "other", "images/")
+    assert_one_clear_line(result, "--data-root", tmp_path / "other", "images/")
 
 
 def test_unknown_detector(tmp_path):
     result = run("--detectors", "mshnett", "--output", tmp_path / "out")
-    one_clear_line(result, "error:", "mshnett", "did you mean 'mshnet'?")
+    assert_one_clear_line(result, "error:", "mshnett", "did you mean 'mshnet'?")
     assert not (tmp_path / "out").exists()
 
 
 def test_output_in_the_way_of_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     result = run("--detectors", "tiny", *SMALL, "--output", tmp_path / "file" / "out")
-    one_clear_line(result, "error:", "--output", "cannot write")
+    assert_one_clear_line(result, "error:", "--output", "cannot write")
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def small_disk(tmp_path):
 def test_read_only_output_folder(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = run("--detectors", "tiny", *SMALL, "--output", small_disk / "out")
-    one_clear_line(result, "error:", "--output", "cannot write there", "ead-only")
+    assert_one_clear_line(result, "error:", "--output", "cannot write there", "ead-only")
 
 
 def test_full_disk_keeps_what_is_finished_and_resumes(small_disk):
@@ -135,7 +136,7 @@ def test_full_disk_keeps_what_is_finished_and_resumes(small_disk):
         free = shutil.disk_usage(small_disk).free
         file.write(b"x" * (free - 16 * 1024))
     full = run("--detectors", "tiny", *cell, "--seeds", "0,1")
-    one_clear_line(full, "failed", "disk full")
+    assert_one_clear_line(full, "failed", "disk full")
     assert next((small_disk / "out").glob("runs/*/tiny+sls/*/record.json")).read_bytes() == record
     filler.unlink()
     assert run("--detectors", "tiny", *cell, "--seeds", "0,1").returncode == 0
