@@ -32,6 +32,8 @@ class Detector(nn.Module):
     """Title of the paper."""
     venue: ClassVar[str] = ""
     """Where it appeared, e.g. "CVPR 2024"."""
+    year: ClassVar[int] = 0
+    """When it appeared."""
     source: ClassVar[str] = ""
     """arXiv number or address, and what the implementation was checked against."""
     in_channels: ClassVar[int] = 3
@@ -42,8 +44,19 @@ class Detector(nn.Module):
     """Divides the image after the mean was subtracted."""
     stride: ClassVar[int] = 1
     """Height and width must be multiples of this; the harness pads."""
+    min_size: ClassVar[int] = 1
+    """Smallest height and width that make sense, px; `forward` refuses less."""
+    min_batch: ClassVar[int] = 1
+    """Smallest training batch; 2 where maps of one pixel are normalised over the batch."""
+    group: ClassVar[str] = "published"
+    """`published` (those that `all` means), `baseline` or `classical`; names for --detectors."""
+    trained: ClassVar[bool] = True
+    """False for methods without weights: they are scored only, with the loss `none`."""
     recipe: ClassVar[dict[str, Any]] = {}
     """The published training recipe, in the names of the harness's settings."""
+    published_cost: ClassVar[dict[str, Any]] = {}
+    """Size as printed: `parameters` (millions), `flops` (giga, whatever the source means by it),
+    `source` (where printed), `difference` (why ours differs, if it does)."""
 
     warm_epoch: int = -1
     """Last warm-up epoch, counted from 0 (-1: none); set by the harness, read in `begin_epoch`."""
