@@ -48,9 +48,9 @@ class ChannelAttention(nn.Module):
 class SpatialAttention(nn.Module):
     """One weight in (0, 1) per pixel, from the mean and the maximum over channels (CBAM)."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: int = 7) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to weights (B, 1, H, W)."""
