@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmark import __version__
+from benchmark import __version__, commands
 from benchmark.config import Settings, parse_set
 from benchmark.errors import UserError, describe_os_error
 
@@ -19,7 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console()
 err = Console(stderr=True, soft_wrap=True)
 
 EPILOG = """
@@ -31,11 +30,14 @@ EPILOG = """
 
   python run_benchmark.py --preset standard --seeds 0,1,2 --device cuda:0,1 --dry-run
 
+  python run_benchmark.py --detectors mshnet --weights weight.pkl --epochs 0 --dataset sirst
+
   python run_benchmark.py report results/quick
 
 Finished cells are skipped, so the same command resumes after Ctrl-C or a crash.
 """
 
+OTHER_SETTINGS = ", ".join(key for key in Settings.model_fields if key != "weights")
 WHAT, HOW, WHERE = "What to run", "Training (each overrides the preset)", "Where to run"
 
 
@@ -49,7 +51,8 @@ def benchmark(
     detectors: Annotated[
         str | None,
         typer.Option("--detectors", "--detector", rich_help_panel=WHAT,
-                     help="names, comma lists, wildcards ('ms*') or all"),
+                     help="names, comma lists, wildcards ('ms*'), all, baseline or classical; "
+                     "variants and options behind a colon: acm:port, mshnet:scales=2"),
     ] = None,
     losses: Annotated[
         str | None,
@@ -91,12 +94,18 @@ def benchmark(
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", rich_help_panel=HOW,
-                     help="any other setting: " + ", ".join(Settings.model_fields)),
+                     help="any other setting: " + OTHER_SETTINGS),
     ] = None,
     data_root: Annotated[
         Path | None,
         typer.Option(rich_help_panel=WHERE,
                      help="folder with the downloaded datasets; or set IRSTD_DATA_ROOT"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=HOW,
+                     help="start from this checkpoint (one detector; official ones load as they "
+                     "are); with --epochs 0 it is only scored"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(rich_help_panel=WHERE, help="default: results/<preset>")
@@ -106,6 +115,11 @@ def benchmark(
     ] = None,
     jobs_per_device: Annotated[
         int | None, typer.Option(rich_help_panel=WHERE, help="runs at a time on each device")
+    ] = None,
+    profile: Annotated[
+        bool | None,
+        typer.Option(rich_help_panel=WHERE,
+                     help="measure each detector's latency after the runs [default: profile]"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", rich_help_panel=WHERE, help="print the matrix and stop")
@@ -120,55 +134,27 @@ def benchmark(
     if context.invoked_subcommand is not None:
         return
     if version:
-        out.print(f"irstd-bench {__version__}")
+        commands.out.print(f"irstd-bench {__version__}")
         return
     given = {
         "detectors": detectors, "losses": losses, "datasets": datasets, "seeds": seeds,
         "limit": limit, "plugins": plugins, "epochs": epochs, "batch_size": batch_size, "lr": lr,
         "crop_size": crop_size, "precision": precision, "data_root": data_root, "output": output,
         "device": device, "jobs_per_device": jobs_per_device,
+        "weights": weights, "profile": profile,
     }  # fmt: skip
     options = {k: v for k, v in given.items() if v is not None}
     options |= parse_set(set_ or [])
     from benchmark.launch import launch
 
-    raise typer.Exit(launch(preset, options, dry_run, out))
+    raise typer.Exit(launch(preset, options, dry_run, commands.out))
 
 
-@app.command(name="list")
-def list_(
-    kind: Annotated[
-        str, typer.Argument(help="detectors, losses, datasets or protocols; all four by default")
-    ] = "",
-    plugins: Annotated[Path | None, typer.Option(help="folder with plug-ins to include")] = None,
-) -> None:
-    """List what can be crossed."""
-    from benchmark.listing import print_lists
-
-    print_lists(kind, plugins, out)
-
-
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="output folder of earlier runs")],
-) -> None:
-    """Rebuild tables and figures from the records in a folder, without running anything."""
-    from benchmark.report import write_report
-
-    if not folder.is_dir():
-        raise UserError(f"report {folder}: no such folder")
-    write_report(folder, out)
-
-
-@app.command()
-def show(
-    run: Annotated[str, typer.Argument(help="a run's folder, its record.json, or its id")],
-    output: Annotated[Path, typer.Option(help="where to look for an id")] = Path("results"),
-) -> None:
-    """Show one run: status, settings, metrics, data and cost."""
-    from benchmark.listing import print_run
-
-    print_run(run, output, out)
+app.command(name="list")(commands.list_)
+for command in (
+    commands.show, commands.report, commands.profile, commands.predict, commands.export,
+):  # fmt: skip
+    app.command()(command)
 
 
 def main(arguments: list[str] | None = None) -> int:

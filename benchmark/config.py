@@ -35,7 +35,9 @@ class _Strict(BaseModel):
 class Settings(_Strict):
     """Everything besides dataset, detector, loss and seed that decides the result of a run."""
 
-    epochs: int = Field(100, ge=1, description="training epochs")
+    epochs: int = Field(
+        100, ge=0, description="training epochs; 0 scores the weights as they are (--weights)"
+    )
     batch_size: int = Field(8, ge=1, description="images per step")
     optimizer: Literal["adagrad", "mxnet_adagrad", "adam", "adamw", "sgd"] = Field(
         "adagrad",
@@ -71,14 +73,22 @@ class Settings(_Strict):
     eval_every: int = Field(1, ge=1, description="validate every so many epochs")
     limit: int | None = Field(None, ge=2, description="use only the first images of each split")
     protocols: tuple[str, ...] = Field(("native",), min_length=1, description="scoring protocols")
+    weights: str | None = Field(
+        None, description="name and digest of the weights to start from; set by --weights"
+    )
 
     @model_validator(mode="after")
     def _best_needs_validation(self) -> Settings:
-        if self.selection == "best-val" and self.val_fraction == 0:
+        if self.epochs and self.selection == "best-val" and self.val_fraction == 0:
             raise ValueError(
                 "selection best-val needs val_fraction above 0; or use --set selection=last"
             )
         return self
+
+    def without_training(self) -> Settings:
+        """These settings for a run that only scores: whatever belongs to training is at default."""
+        kept = ("limit", "precision", "protocols", "selection", "weights")
+        return Settings(epochs=0, **{key: getattr(self, key) for key in kept})
 
 
 class Plan(_Strict):
@@ -94,6 +104,8 @@ class Plan(_Strict):
     device: str = "auto"
     jobs_per_device: int = Field(1, ge=1)
     plugins: Path | None = None
+    weights: Path | None = None
+    profile: bool = True
 
 
 def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     if plan.device != "auto":
         devices(plan.device)  # refuses what is not there
+    if plan.weights is not None:
+        settings["weights"] = _identify_weights(plan)
     cells = make_matrix(plan, preset_settings, settings)
     if dry_run:
         console.print(matrix_table(cells, plan))
@@ -66,7 +69,7 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
             text = f"skip   {cell.job.label}: {cell.skip_reason}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     try:
-        outcomes = run_cells(todo, plan, console)
+        outcomes = run_cells(_heavy_first(todo), plan, console)
     except KeyboardInterrupt:
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
@@ -84,6 +87,35 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
             f"{status}: {labels[0]}{more}: {message}", markup=False, highlight=False, soft_wrap=True
         )
     return 1 if not_done or not reported else 0
+
+
+def _identify_weights(plan: Plan) -> str:
+    """Name and digest of the weights file, so that other weights are another run.
+
+    Raises:
+        UserError: no such file, or several detectors to load it into.
+    """
+    assert plan.weights is not None
+    names = detectors.REGISTRY.match(plan.detectors)
+    if len(names) > 1:
+        raise UserError(
+            f"--weights {plan.weights}: fits one detector, but {len(names)} are asked for "
+            f"({', '.join(names)}); name it with --detectors"
+        )
+    try:
+        digest = hashlib.sha256(plan.weights.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise UserError(f"--weights {plan.weights}: cannot be read ({error.strerror})") from None
+    return f"{plan.weights.name} sha256:{digest}"
+
+
+def _heavy_first(cells: list[Cell]) -> list[Cell]:
+    """Large detectors first, so that none is left running alone at the end."""
+
+    def macs(cell: Cell) -> float:
+        return detectors.REGISTRY.get(cell.job.detector).data.get("cost", {}).get("macs", 0.0)
+
+    return sorted(cells, key=macs, reverse=True)
 
 
 def _data_root_of_environment() -> dict[str, str]:

@@ -15,10 +15,10 @@ import detectors
 import losses
 from benchmark.errors import UserError
 from benchmark.record import Record, RecordError, read_record
-from benchmark.registry import Registry, add_plugins
+from benchmark.registry import Entry, Registry, add_plugins
 
 KINDS = {
-    "detectors": (detectors.REGISTRY, ("paper", "venue", "variants", "recipe")),
+    "detectors": (detectors.REGISTRY, ("paper", "venue", "variants")),
     "losses": (losses.REGISTRY, ("paper", "source")),
     "datasets": (datasets.REGISTRY, ("paper", "source", "variants")),
 }
@@ -36,9 +36,11 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
         near = difflib.get_close_matches(kind, kinds, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise UserError(f"list {kind}: {hint}one of {', '.join(kinds)}")
-    if plugins is not None:
-        add_plugins(plugins, [registry for registry, _ in KINDS.values()])
+    load_plugins(plugins)
     for name in [kind] if kind else kinds:
+        if name == "detectors":
+            _print_detectors(console)
+            continue
         rows = _protocols() if name == "protocols" else _entries(*KINDS[name])
         table = _table(name)
         for key, text in rows:
@@ -47,12 +49,106 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
         console.print()
 
 
+def load_plugins(folder: Path | None) -> None:
+    """Register what is in a folder of plug-ins."""
+    if folder is not None:
+        add_plugins(folder, [registry for registry, _ in KINDS.values()])
+
+
+def _print_detectors(console: Console) -> None:
+    """The detectors as a table, one group after the other."""
+    registry = detectors.REGISTRY
+    table = Table(title="detectors", title_justify="left", title_style="bold", box=None)
+    for title in ("name", "from", "input", "params", "MACs", "published recipe"):
+        right = title in ("params", "MACs")
+        table.add_column(
+            title, justify="right" if right else "left", no_wrap=title != "published recipe"
+        )
+    for group, names in registry.groups().items():
+        more = ": what --detectors all means" if group == "main" else ""
+        table.add_row(f"[bold]{group}[/]{more}")
+        for name in names:
+            data = registry.get(name).data
+            cost = data.get("cost", {})
+            table.add_row(
+                f"  [cyan]{name}[/]",
+                data.get("venue", ""),
+                f"{data.get('in_channels', '?')} ch, x{data.get('stride', 1)}",
+                f"{cost['parameters']:.2f} M" if cost else "",
+                f"{cost['macs']:.2f} G" if cost else "",
+                escape(_recipe(data.get("recipe", {}))) if data.get("trained", True) else
+                "no training",
+            )  # fmt: skip
+    table.caption = (
+        "input: channels, and what its sides are padded to a multiple of; MACs of one 256x256 "
+        "image. Variants, options, sources: show NAME"
+    )
+    table.caption_justify = "left"
+    console.print(table)
+    console.print()
+
+
+def _recipe(recipe: dict[str, object]) -> str:
+    """A recipe in one line."""
+    shown = {
+        "optimizer": "{}", "lr": "lr {}", "schedule": "{}", "epochs": "{} epochs",
+        "batch_size": "batch {}", "crop_size": "crop {}", "loss": "{}",
+    }  # fmt: skip
+    return ", ".join(text.format(recipe[key]) for key, text in shown.items() if key in recipe)
+
+
+def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
+    """Print all that is known of a detector, loss or dataset.
+
+    Returns:
+        False if nothing is registered by this name.
+
+    Raises:
+        UserError: a known name with a variant or option that it does not have.
+    """
+    load_plugins(plugins)
+    found = [r for r, _ in KINDS.values() if name.partition(":")[0] in r.names()]
+    for registry in found:
+        entry, chosen = registry.parse(name)
+        table = _table(f"{registry.kind} {name}")
+        for key, text in _entry_rows(entry, chosen):
+            table.add_row(key, escape(text))
+        if registry is detectors.REGISTRY:
+            for key, text in _measured_rows(name):
+                table.add_row(key, escape(text))
+        console.print(table)
+    return bool(found)
+
+
+def _entry_rows(entry: Entry, chosen: dict[str, object]) -> Iterator[tuple[str, str]]:
+    yield "about", entry.doc
+    yield "file", str(entry.file)
+    for key, value in entry.data.items():
+        if key not in ("name", "cost") and value not in ("", (), {}):
+            yield key.replace("_", " "), _text(value)
+    if entry.options:
+        options = [f"{k} {v}" for k, v in (entry.options | chosen).items()]
+        yield "options", f"{', '.join(options)} (set them as {entry.name}:KEY=VALUE)"
+
+
+def _measured_rows(name: str) -> Iterator[tuple[str, str]]:
+    """What only the built network tells; this imports torch."""
+    from benchmark.evaluation.cost import count_macs, count_parameters
+
+    detector = detectors.create_detector(name)
+    yield "parameters", f"{count_parameters(detector):,}"
+    macs, size = count_macs(name)
+    if macs is not None:
+        yield "arithmetic", f"{macs:,} MACs = {2 * macs:,} FLOPs of one {size} image"
+        yield "", "(convolutions and matrix products only)"
+
+
 def _entries(registry: Registry, keys: tuple[str, ...]) -> list[tuple[str, str]]:
     rows = []
     for name in registry.names():
         entry = registry.get(name)
         facts = [f"{key}: {_text(entry.data[key])}" for key in keys if entry.data.get(key)]
-        rows.append((name, "\n".join([entry.doc, *facts])))
+        rows.append((name, "\n".join([entry.summary, *facts])))
     return rows
 
 

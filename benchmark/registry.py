@@ -18,9 +18,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmark.errors import UserError
 
-_MUST_BE_LITERAL = frozenset({"name", "recipe", "stride", "variants", "needs_root"})
+_MUST_BE_LITERAL = frozenset(
+    {
+        "name", "recipe", "stride", "variants", "needs_root", "group", "trained", "min_size",
+        "min_batch", "cost", "published_cost",
+    }
+)  # fmt: skip
+_DEFAULT_GROUP = "main"
+
+
+class _Unknown:
+    """Default of a constructor argument that is required or computed."""
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+UNKNOWN = _Unknown()
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,8 @@ class Entry:
         class_name: the class in that file.
         module: dotted name for built-ins, None for plug-in files.
         data: its literal class attributes, inherited ones included.
-        doc: the first line of its docstring.
+        options: its constructor's arguments with their defaults, `UNKNOWN` where not a literal.
+        doc: its docstring.
     """
 
     name: str
@@ -41,7 +60,13 @@ class Entry:
     class_name: str
     module: str | None
     data: dict[str, Any] = field(hash=False)
+    options: dict[str, Any] = field(hash=False)
     doc: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.doc.partition("\n")[0]
 
     def load(self) -> type:
         """Import the file and return the class."""
@@ -75,7 +100,8 @@ class Registry:
 
     def __init__(self, kind: str, base: str, package: str) -> None:
         self.kind, self.base, self.package = kind, base, package
-        self._classes: dict[str, dict[str, Any]] = {base: {}}  # class name -> literal attributes
+        # class name -> literal attributes and constructor arguments
+        self._classes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {base: ({}, {})}
         self._entries: dict[str, Entry] = {}
         folder = Path(__file__).resolve().parent.parent / package
         files = sorted(folder.glob("[!_]*.py"))
@@ -98,69 +124,127 @@ class Registry:
         """All names, sorted."""
         return sorted(self._entries)
 
+    def groups(self) -> dict[str, list[str]]:
+        """Names by group; what declares none is in the group that `all` means."""
+        found: dict[str, list[str]] = {_DEFAULT_GROUP: []}
+        for name in self.names():
+            found.setdefault(self._entries[name].data.get("group", _DEFAULT_GROUP), []).append(name)
+        return found
+
     def get(self, name: str) -> Entry:
-        """The entry of `name` (`name:variant` is accepted).
+        """The entry of `name` (with variant and options or without).
 
         Raises:
-            UserError: unknown name or variant, with the nearest valid one.
+            UserError: see `parse`.
         """
-        key, _, variant = name.partition(":")
+        return self.parse(name)[0]
+
+    def parse(self, name: str) -> tuple[Entry, dict[str, Any]]:
+        """Read `name`, `name:variant`, `name:key=value` or several of these joined by colons.
+
+        Returns:
+            The entry, and the constructor's arguments that are set and differ from its defaults.
+
+        Raises:
+            UserError: unknown name, variant or option, with the nearest valid one.
+        """
+        key, *parts = name.split(":")
         if key not in self._entries:
             raise UserError(self._unknown(key))
         entry = self._entries[key]
-        variants = entry.data.get("variants")
-        if variant and variants is None:
-            raise UserError(f"{self.kind} '{key}' has no variants (asked for '{name}')")
-        if variant and variant not in variants:
-            near = difflib.get_close_matches(variant, variants, 1)
-            hint = f"did you mean '{key}:{near[0]}'? " if near else ""
-            raise UserError(
-                f"{self.kind} '{key}' has no variant '{variant}'; {hint}"
-                f"it has: {', '.join(variants)}"
-            )
-        return entry
+        chosen = {}
+        for part in parts:
+            option, equals, text = part.partition("=")
+            if equals:
+                chosen[option] = self._value(entry, name, option, text)
+            else:
+                chosen["variant"] = self._variant(entry, name, part)
+        return entry, {k: v for k, v in chosen.items() if v != entry.options.get(k, UNKNOWN)}
 
     def create(self, name: str, *args: Any, **options: Any) -> Any:
-        """Build `name`; a variant (`name:variant`) is passed on as the keyword `variant`."""
-        entry = self.get(name)
-        variant = name.partition(":")[2]
-        if variant:
-            options = {"variant": variant, **options}
-        return entry.load()(*args, **options)
+        """Build `name`; `options` win over those in the name."""
+        entry, chosen = self.parse(name)
+        return entry.load()(*args, **(chosen | options))
 
     def match(self, patterns: Iterable[str]) -> list[str]:
-        """Expand names, comma lists, wildcards and `all`, in the order asked for, no repeats.
+        """Expand names, comma lists, groups, wildcards and `all`, in this order, no repeats.
 
-        The default variant loses its suffix: `sirst:idx_427` is `sirst`.
+        `all` means the group `main`; `*` means everything. Options at their default are dropped,
+        the others sorted: `acm:official` is `acm`, so that one thing has one name.
 
         Raises:
             UserError: a name or pattern that fits nothing.
         """
         found: dict[str, None] = {}
+        groups = self.groups()
         for pattern in (p.strip() for item in patterns for p in item.split(",")):
             if not pattern:
                 continue
             if pattern == "all":
-                hits = self.names()
+                hits = groups[_DEFAULT_GROUP]
+            elif pattern in groups:
+                hits = groups[pattern]
             elif any(c in pattern for c in "*?["):
                 hits = fnmatch.filter(self.names(), pattern)
                 if not hits:
-                    raise UserError(
-                        f"no {self.kind} matches '{pattern}'; there are: {', '.join(self.names())}"
-                    )
+                    raise UserError(f"no {self.kind} matches '{pattern}'; {self._all_names()}")
             else:
-                name, _, variant = pattern.partition(":")
-                variants = self.get(pattern).data.get("variants") or ("",)
-                hits = [name if variant == variants[0] else pattern]  # one name for one thing
+                hits = [_canonical(*self.parse(pattern))]
             found.update(dict.fromkeys(hits))
         if not found:
-            raise UserError(f"no {self.kind} named; there are: {', '.join(self.names())}")
+            raise UserError(f"no {self.kind} named; {self._all_names()}")
         return list(found)
+
+    def _variant(self, entry: Entry, name: str, variant: str) -> str:
+        variants = entry.data.get("variants")
+        if variants and variant not in variants:
+            near = difflib.get_close_matches(variant, variants, 1)
+            hint = f"did you mean '{entry.name}:{near[0]}'? " if near else ""
+            raise UserError(
+                f"{self.kind} '{entry.name}' has no variant '{variant}'; {hint}"
+                f"it has: {', '.join(variants)}"
+            )
+        if not variants and "variant" not in entry.options:
+            has = ", ".join(f"{k}={_text(v)}" for k, v in entry.options.items())
+            raise UserError(
+                f"{self.kind} '{entry.name}' has no variants (asked for '{name}')"
+                + (f"; it has options: {has}" if has else "")
+            )
+        if not variants:  # free: only the class knows which names are good
+            entry.load().check_variant(variant)
+        return variant
+
+    def _value(self, entry: Entry, name: str, option: str, text: str) -> Any:
+        if option not in entry.options:
+            near = difflib.get_close_matches(option, entry.options, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            has = ", ".join(f"{k}={_text(v)}" for k, v in entry.options.items()) or "none"
+            raise UserError(
+                f"{self.kind} '{name}': no option '{option}'; {hint}options of {entry.name}: {has}"
+            )
+        if option == "variant":
+            return self._variant(entry, name, text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        default = entry.options[option]
+        if isinstance(default, float) and type(value) is int:
+            value = float(value)
+        if isinstance(default, (bool, int, float, str)) and type(value) is not type(default):
+            raise UserError(
+                f"{self.kind} '{name}': {option} is '{text}', must be "
+                f"{_KINDS[type(default)]} (default {_text(default)})"
+            )
+        return value
 
     def _unknown(self, key: str) -> str:
         near = difflib.get_close_matches(key, self.names(), 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"unknown {self.kind} '{key}'; {hint}there are: {', '.join(self.names())}"
+        return f"unknown {self.kind} '{key}'; {hint}{self._all_names()}"
+
+    def _all_names(self) -> str:
+        return f"there are: {', '.join(self.names())}"
 
     def _scan(self, file: Path, module: str | None) -> None:
         try:
@@ -178,8 +262,11 @@ class Registry:
             if parent is None:
                 continue
             own = _literals(node, file)
-            data = {k: v for k, v in self._classes[parent].items() if k != "name"} | own
-            self._classes[node.name] = data
+            inherited, options = self._classes[parent]
+            data = {k: v for k, v in inherited.items() if k != "name"} | own
+            own_options = _constructor(node)
+            options = options if own_options is None else own_options
+            self._classes[node.name] = (data, options)
             name = own.get("name")
             if name is None:
                 continue
@@ -189,8 +276,8 @@ class Registry:
                     f"{file}, line {node.lineno}: {self.kind} '{name}' is already defined "
                     f"in {taken.file}; choose another name"
                 )
-            doc = (ast.get_docstring(node) or "").strip().partition("\n")[0]
-            self._entries[name] = Entry(name, file, node.name, module, data, doc)
+            doc = ast.get_docstring(node) or ""
+            self._entries[name] = Entry(name, file, node.name, module, data, options, doc)
 
 
 def add_plugins(folder: Path, registries: Iterable[Registry]) -> list[str]:
@@ -210,6 +297,43 @@ def add_plugins(folder: Path, registries: Iterable[Registry]) -> list[str]:
             f'--plugins {folder}: no class with `name = "..."` and one of these bases: {bases}'
         )
     return added
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+
+
+def _canonical(entry: Entry, options: dict[str, Any]) -> str:
+    """The one name of an entry with these options."""
+    parts = [entry.name]
+    if "variant" in options:
+        parts.append(options["variant"])
+    parts += [f"{k}={_text(v)}" for k, v in sorted(options.items()) if k != "variant"]
+    return ":".join(parts)
+
+
+def _text(value: Any) -> str:
+    """A value as it is written in a name."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _constructor(node: ast.ClassDef) -> dict[str, Any] | None:
+    """Arguments of `__init__` with their defaults; None for a class without one of its own."""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            args = item.args
+            named = [*args.posonlyargs, *args.args][1:]  # without self
+            defaults = [None] * (len(named) - len(args.defaults)) + args.defaults
+            pairs = [*zip(named, defaults, strict=True)]
+            pairs += zip(args.kwonlyargs, args.kw_defaults, strict=True)
+            return {arg.arg: _literal(default) for arg, default in pairs}
+    return None
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return UNKNOWN if node is None else ast.literal_eval(node)
+    except ValueError:
+        return UNKNOWN
 
 
 def _base_name(node: ast.expr) -> str:

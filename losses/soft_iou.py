@@ -57,3 +57,12 @@ class SoftIoULoss(Loss):
     def forward(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:  # noqa: ARG002
         """Scalar loss in [0, 1); the same at every epoch."""
         return 1 - soft_iou(torch.sigmoid(logits), target, self.whole_batch).mean()
+
+
+class BatchSoftIoULoss(SoftIoULoss):
+    """1 - soft IoU of the whole batch: the loss that ACM, ALCNet and DNANet are published with."""
+
+    name = "soft_iou_batch"
+
+    def __init__(self) -> None:
+        super().__init__(whole_batch=True)

@@ -1,5 +1,27 @@
-"""One thread per test process: small tensors, and often only two cores."""
+"""One thread per process, as the harness's workers on a shared machine; plug-ins on request."""
+
+from pathlib import Path
 
 import torch
 
+import datasets
+import detectors
+import losses
+from benchmark.registry import add_plugins
+
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--plugins",
+        dest="plugin_folder",
+        type=Path,
+        help="folder whose detectors and losses the contract tests include",
+    )
+
+
+def pytest_configure(config):
+    folder = config.getoption("plugin_folder")
+    if folder is not None:
+        add_plugins(folder, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])

@@ -117,6 +117,8 @@ class Pool:
             command += ["--data-root", str(self.plan.data_root.resolve())]
         if self.plan.plugins is not None:
             command += ["--plugins", str(self.plan.plugins.resolve())]
+        if self.plan.weights is not None:
+            command += ["--weights", str(self.plan.weights.resolve())]
         return command
 
     def _environment(self, device: str) -> dict[str, str]:

@@ -84,9 +84,10 @@ def run_job(
     device: torch.device,
     environment: Environment,
     data_root: Path | None,
+    weights: Path | None,
     send: EventWriter,
 ) -> dict[str, Any]:
-    """Train and score one cell.
+    """Train and score one cell; with 0 epochs score the weights as they are.
 
     Returns:
         Fields of `Record`: data, selected_epoch, scores, history, cost.
@@ -103,43 +104,15 @@ def run_job(
     train_set, val_set, test_set, data = read_data(job, data_root)
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
-    detector = detectors.create_detector(job.detector)
+    detector = detectors.create_detector(job.detector, weights)
     detector.to(device, memory_format=torch.channels_last)
-    loss = losses.create_loss(job.loss).to(device)
-    batches = Batches(
-        train_set,
-        job.dataset,
-        job.seed,
-        settings.batch_size,
-        settings.base_size,
-        settings.crop_size,
-        settings.scale_jitter,
-        settings.positive_crops,
-        device,
-    )
-    watched = test_set if settings.selection == "best-test" else val_set
-
-    def validate() -> dict[str, float]:
-        return score(detector, watched, "native", device, autocast, sweep=False).metrics
-
-    send("phase", text="training", epochs=settings.epochs)
-    state = train(
-        detector,
-        loss,
-        batches,
-        settings,
-        folder,
-        job.seed,
-        device,
-        autocast,
-        validate if watched else None,
-        on_step=_throttled(send),
-        on_epoch=lambda e: send("epoch", **e.model_dump()),
-    )
-    environment.sessions = state.sessions
-
-    selected = select(detector, state, settings.selection)
-    detector.begin_epoch(selected)
+    state, selected = State(), None
+    if settings.epochs:
+        watched = test_set if settings.selection == "best-test" else val_set
+        state = fit(job, folder, detector, train_set, watched, device, autocast, send)
+        selected = select(detector, state, settings.selection)
+        detector.begin_epoch(selected)
+        environment.sessions = state.sessions
     detector.eval()
     save(
         folder.weights,
@@ -169,30 +142,79 @@ def run_job(
     }
 
 
+def fit(
+    job: Job,
+    folder: RunFolder,
+    detector: Detector,
+    train_set: list[Sample],
+    watched: list[Sample],
+    device: torch.device,
+    autocast: Autocast,
+    send: EventWriter,
+) -> State:
+    """Train `detector` in place, validating on `watched` (nothing, if that is empty)."""
+    settings = job.settings
+    loss = losses.create_loss(job.loss).to(device)
+    batches = Batches(
+        train_set,
+        job.dataset,
+        job.seed,
+        settings.batch_size,
+        settings.base_size,
+        settings.crop_size,
+        settings.scale_jitter,
+        settings.positive_crops,
+        device,
+    )
+
+    def validate() -> dict[str, float]:
+        return score(detector, watched, "native", device, autocast, sweep=False).metrics
+
+    send("phase", text="training", epochs=settings.epochs)
+    return train(
+        detector,
+        loss,
+        batches,
+        settings,
+        folder,
+        job.seed,
+        device,
+        autocast,
+        validate if watched else None,
+        on_step=_throttled(send),
+        on_epoch=lambda e: send("epoch", **e.model_dump()),
+    )
+
+
 def read_data(
     job: Job, data_root: Path | None
 ) -> tuple[list[Sample], list[Sample], list[Sample], Data]:
-    """The training, validation and test parts of a job, and what the record says of them."""
+    """The training, validation and test parts of a job, and what the record says of them.
+
+    The first two are empty for a job that is only scored.
+    """
     entry = datasets.REGISTRY.get(job.dataset)
     kind = entry.load()
     training = datasets.load_dataset(job.dataset, data_root, kind.train_split)
     testing = datasets.load_dataset(job.dataset, data_root, kind.test_split)
     limit = job.settings.limit
     test_set = list(testing.samples[:limit])
-    train_set, val_set = hold_out(
-        training.samples[:limit], job.dataset, job.seed, job.settings.val_fraction
-    )
-    if len(train_set) < 1 or (job.settings.selection == "best-val" and not val_set):
-        raise UserError(
-            f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are too "
-            "few to hold a validation part out; use more, or --set selection=last"
-        )
     notes = training.notes + testing.notes
-    if len(train_set) < job.settings.batch_size:
-        notes.append(
-            f"the training part has {len(train_set)} images, fewer than a batch of "
-            f"{job.settings.batch_size}: each step used all of them"
+    train_set, val_set = [], []
+    if job.settings.epochs:
+        train_set, val_set = hold_out(
+            training.samples[:limit], job.dataset, job.seed, job.settings.val_fraction
         )
+        if len(train_set) < 1 or (job.settings.selection == "best-val" and not val_set):
+            raise UserError(
+                f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are "
+                "too few to hold a validation part out; use more, or --set selection=last"
+            )
+        if len(train_set) < job.settings.batch_size:
+            notes.append(
+                f"the training part has {len(train_set)} images, fewer than a batch of "
+                f"{job.settings.batch_size}: each step used all of them"
+            )
     name = f"{training.variant}: " if training.variant else ""
     data = Data(
         train_images=len(train_set),

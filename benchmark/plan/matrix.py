@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ from typing import Any
 import datasets
 import detectors
 import losses
-from benchmark.config import Plan, resolve_settings
+from benchmark.config import Plan, Settings, resolve_settings
 from benchmark.errors import UserError
 from benchmark.evaluation import describe_protocol
 from benchmark.plan.job import Job
+from benchmark.registry import Registry
 from benchmark.store import RunFolder
+
+
+NO_LOSS = "none"
+"""The loss of a cell that is scored without training."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Cell:
 def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> list[Cell]:
     """All cells of the plan.
 
+    What is not trained (a classical method, or 0 epochs) has one cell a dataset: it depends on
+    neither loss nor seed.
+
     Args:
         plan: what to cross.
         preset: settings keys of the preset.
@@ -47,31 +56,74 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
         UserError: unknown names, settings out of range, or a crop that does not fit a detector.
     """
     cells = []
-    seeds = list(dict.fromkeys(plan.seeds))
     for dataset in datasets.REGISTRY.match(plan.datasets):
         if datasets.REGISTRY.get(dataset).data.get("needs_root", True) and plan.data_root is None:
             raise UserError(
                 f"dataset '{dataset}' is read from disk: say where with --data-root DIR "
                 "or IRSTD_DATA_ROOT"
             )
-        for detector in detectors.REGISTRY.match(plan.detectors):
+        for detector in _match(detectors.REGISTRY, plan.detectors):
             data = detectors.REGISTRY.get(detector).data
             settings = resolve_settings(data.get("recipe", {}), preset, options)
             for protocol in settings.protocols:
                 describe_protocol(protocol)  # refuses unknown names
-            stride = data.get("stride", 1)
-            if settings.crop_size % stride:
-                lower = settings.crop_size // stride * stride
-                raise UserError(
-                    f"--crop-size {settings.crop_size}: {detector} needs a multiple of {stride}, "
-                    f"e.g. {lower or stride} or {lower + stride}"
-                )
-            for loss in losses.REGISTRY.match(plan.losses):
-                for seed in seeds:
-                    job = Job(dataset, detector, loss, seed, settings, plan.preset)
-                    folder = RunFolder(job.folder(plan.output))
-                    cells.append(Cell(job, folder, folder.state(job.id)))
+            pairs: Sequence[tuple[str, int]] = [(NO_LOSS, 0)]
+            if not data.get("trained", True) or settings.epochs == 0:
+                settings = settings.without_training()
+            else:
+                _check_fit(detector, data, settings)
+                seeds = dict.fromkeys(plan.seeds)
+                pairs = [(x, seed) for x in _match(losses.REGISTRY, plan.losses) for seed in seeds]
+            _check_weights(detector, data, settings)
+            for loss, seed in pairs:
+                job = Job(dataset, detector, loss, seed, settings, plan.preset)
+                folder = RunFolder(job.folder(plan.output))
+                cells.append(Cell(job, folder, folder.state(job.id)))
     return cells
+
+
+def _match(registry: Registry, patterns: Sequence[str]) -> list[str]:
+    """Names for the patterns; refuses options that the run's settings would overwrite."""
+    names = registry.match(patterns)
+    for name in names:
+        for option, value in registry.parse(name)[1].items():
+            if option in Settings.model_fields:
+                raise UserError(
+                    f"{registry.kind} '{name}': {option} is a setting of the run; "
+                    f"use --set {option}={value}"
+                )
+    return names
+
+
+def _check_fit(detector: str, data: dict[str, Any], settings: Settings) -> None:
+    """Refuse crops and batches that this detector cannot be trained with."""
+    stride, smallest = data.get("stride", 1), data.get("min_size", 1)
+    crop, batch = settings.crop_size, settings.batch_size
+    if crop % stride or crop < smallest:
+        fit = max(stride, -(-smallest // stride) * stride)  # the smallest good size
+        lower = max(crop // stride * stride, fit)
+        good = f"{lower}" if lower >= crop else f"{lower} or {lower + stride}"
+        least = f", {smallest} or more" if smallest > stride else ""
+        raise UserError(
+            f"--crop-size {crop}: {detector} needs a multiple of {stride}{least}, e.g. {good}"
+        )
+    if batch < data.get("min_batch", 1):
+        raise UserError(
+            f"--batch-size {batch}: {detector} normalises over the batch and needs at least "
+            f"{data['min_batch']}"
+        )
+
+
+def _check_weights(detector: str, data: dict[str, Any], settings: Settings) -> None:
+    """Refuse to score random weights, and to load weights into what has none."""
+    trained = data.get("trained", True)
+    if trained and settings.epochs == 0 and settings.weights is None:
+        raise UserError(
+            f"--epochs 0 scores without training: {detector} needs --weights FILE, "
+            "or train it for one epoch or more"
+        )
+    if not trained and settings.weights is not None:
+        raise UserError(f"--weights: {detector} is not trained, it has no weights")
 
 
 def preflight(output: Path) -> None:

@@ -41,7 +41,7 @@ def test_unknown_key_names_the_nearest(key, nearest):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("epochs", 0),
+        ("epochs", -1),
         ("lr", -1.0),
         ("lr", float("nan")),
         ("val_fraction", 0.9),

@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from filelock import FileLock
 
+import detectors
 from benchmark.config import Plan, Settings
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.plan.matrix import make_matrix, preflight
 from benchmark.record import Cell, Environment, Record
+from benchmark.registry import Registry, add_plugins
 from benchmark.store import RunFolder, write_atomic
 
 
@@ -24,15 +26,15 @@ def ids(cells):
 
 
 def test_full_cross_with_distinct_ids(tmp_path):
-    cells = make_matrix(plan(tmp_path), {}, {"crop_size": 64})
+    cells = make_matrix(plan(tmp_path), {}, {"crop_size": 96})
     assert len(cells) >= 2 * 2 * 2
     assert len(set(ids(cells).values())) == len(cells)
     assert {c.state for c in cells} == {"todo"}
 
 
 def test_order_of_options_does_not_matter(tmp_path):
-    one = make_matrix(plan(tmp_path), {"lr": 0.1, "epochs": 3}, {"crop_size": 64})
-    settings = {"crop_size": 64, "epochs": 3}
+    one = make_matrix(plan(tmp_path), {"lr": 0.1, "epochs": 3}, {"crop_size": 96})
+    settings = {"crop_size": 96, "epochs": 3}
     two = make_matrix(plan(tmp_path, seeds=(1, 0, 1)), {"lr": 0.2}, settings | {"lr": 0.1})
     assert ids(one) == ids(two)
 
@@ -54,6 +56,74 @@ def test_crop_must_fit_the_stride(tmp_path):
         make_matrix(plan(tmp_path, detectors=("mshnet",)), {}, {"crop_size": 100})
 
 
+FITS = """
+from detectors.base import Detector
+
+class Picky(Detector):
+    'Picky.'
+    name = "picky"
+    stride = 4
+    min_size = 69
+    min_batch = 2
+
+class Untrained(Detector):
+    'Untrained.'
+    name = "untrained"
+    trained = False
+    group = "classical"
+"""
+
+
+@pytest.fixture
+def fits(tmp_path, monkeypatch):
+    """A registry of its own with two more detectors."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/fits.py").write_text(FITS)
+    registry = Registry("detector", base="Detector", package="detectors")
+    add_plugins(tmp_path / "plugins", [registry])
+    monkeypatch.setattr(detectors, "REGISTRY", registry)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop_size": 64}, "--crop-size 64: picky needs a multiple of 4, 69 or more, e.g. 72$"),
+        ({"crop_size": 90}, "e.g. 88 or 92$"),
+        ({"crop_size": 72, "batch_size": 1}, "--batch-size 1: picky .* needs at least 2"),
+    ],
+)
+def test_what_does_not_fit_the_detector_is_refused(tmp_path, fits, settings, message):
+    with pytest.raises(UserError, match=message):
+        make_matrix(plan(tmp_path, detectors=("picky",)), {}, settings)
+
+
+def test_what_is_not_trained_has_one_cell_whatever_the_training_settings(tmp_path, fits):
+    many, other = (
+        make_matrix(plan(tmp_path, detectors=("untrained",), seeds=seeds), {"lr": lr}, options)
+        for seeds, lr, options in (((0, 1), 0.1, {}), ((5,), 0.2, {"epochs": 9, "crop_size": 50}))
+    )
+    assert ids(many) == ids(other)
+    (cell,) = many
+    assert (cell.job.loss, cell.job.seed, cell.job.settings.epochs) == ("none", 0, 0)
+    (limited,) = make_matrix(plan(tmp_path, detectors=("untrained",)), {}, {"limit": 9})
+    assert limited.job.id != cell.job.id
+
+
+def test_scoring_without_training_needs_weights(tmp_path, fits):
+    with pytest.raises(UserError, match=r"--epochs 0 .*: acm needs --weights FILE"):
+        make_matrix(plan(tmp_path, detectors=("acm",)), {}, {"epochs": 0})
+    with pytest.raises(UserError, match="untrained is not trained, it has no weights"):
+        make_matrix(plan(tmp_path, detectors=("untrained",)), {}, {"weights": "w.pth"})
+    given = {"epochs": 0, "weights": "w.pth sha256:0"}
+    (cell,) = make_matrix(plan(tmp_path, detectors=("acm",)), {}, given)
+    assert (cell.job.loss, cell.job.settings.weights) == ("none", "w.pth sha256:0")
+
+
+def test_an_option_that_a_setting_would_overwrite_is_refused(tmp_path):
+    with pytest.raises(UserError, match="warm_epoch is a setting of the run; use --set warm_epoch"):
+        make_matrix(plan(tmp_path, detectors=("mshnet:warm_epoch=3",)), {}, {"crop_size": 96})
+
+
 def test_data_on_disk_needs_a_root(tmp_path):
     with pytest.raises(UserError, match="--data-root"):
         make_matrix(plan(tmp_path, datasets=("sirst",)), {}, {})
@@ -62,12 +132,12 @@ def test_data_on_disk_needs_a_root(tmp_path):
 @pytest.mark.parametrize("protocols", [["nativ"], []])
 def test_protocols_are_checked_before_training(tmp_path, protocols):
     with pytest.raises(UserError, match=r"native|protocols"):
-        make_matrix(plan(tmp_path), {}, {"crop_size": 64, "protocols": protocols})
+        make_matrix(plan(tmp_path), {}, {"crop_size": 96, "protocols": protocols})
 
 
 def test_default_variant_is_the_same_cell(tmp_path):
     one, two = (
-        make_matrix(plan(tmp_path, detectors=(name,)), {}, {"crop_size": 64})
+        make_matrix(plan(tmp_path, detectors=(name,)), {}, {"crop_size": 96})
         for name in ("acm", "acm:official")
     )
     assert ids(one) == ids(two)

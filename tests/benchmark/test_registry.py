@@ -16,7 +16,11 @@ def test_names_patterns_and_all():
     assert {"acm", "mshnet"} <= set(registry.names())
     assert registry.match(["ms*"]) == ["mshnet"]
     assert registry.match(["mshnet,acm", "acm"]) == ["mshnet", "acm"]
-    assert registry.match(["all"]) == registry.names()
+    assert registry.match(["*"]) == registry.names()
+    assert {"acm", "mshnet"} <= set(registry.match(["all"])) == set(registry.groups()["main"])
+    assert "unet" not in registry.match(["all"])
+    assert "unet" in registry.match(["baseline"])
+    assert losses.REGISTRY.match(["all"]) == losses.REGISTRY.names()
     assert registry.match(["acm:port"]) == ["acm:port"]
     assert registry.match(["acm:official"]) == ["acm"]
 
@@ -27,13 +31,32 @@ def test_names_patterns_and_all():
         ("mshnt", "did you mean 'mshnet'"),
         ("x*", "no detector matches 'x\\*'"),
         ("acm:prot", "did you mean 'acm:port'"),
-        ("mshnet:port", "has no variants"),
+        ("mshnet:port", "has no variants .*options: in_channels=3"),
+        ("mshnet:scale=2", "no option 'scale'; did you mean 'scales'"),
+        ("mshnet:scales=two", "scales is 'two', must be a whole number"),
+        ("timm_unet:resnet19", "no encoder 'resnet19'; did you mean resnet18"),
         ("", "no detector named"),
     ],
 )
 def test_wrong_names(pattern, message):
     with pytest.raises(UserError, match=message):
         detectors.REGISTRY.match([pattern])
+
+
+def test_options_have_one_canonical_form():
+    match = detectors.REGISTRY.match
+    assert match(["mshnet:scales=4"]) == ["mshnet"]
+    assert match(["mshnet:scales=2:head_kernel=3"]) == ["mshnet:head_kernel=3:scales=2"]
+    assert match(["timm_unet:resnet18"]) == ["timm_unet"]
+    assert match(["timm_unet:resnet18d:pretrained=true"]) == ["timm_unet:resnet18d:pretrained=true"]
+    assert losses.REGISTRY.match(["sls:warm_epoch=5"]) == ["sls"]
+
+
+def test_options_reach_the_constructor():
+    assert detectors.create_detector("mshnet:scales=2").scales == 2
+    assert detectors.create_detector("mshnet:scales=2", scales=3).scales == 3
+    loss = losses.create_loss("soft_iou:whole_batch=true")
+    assert loss.whole_batch is True
 
 
 def test_variant_reaches_the_constructor():

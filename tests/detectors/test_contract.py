@@ -1,22 +1,29 @@
-"""What every detector in the folder must do; a new file is tested without being named here."""
+"""What every detector must do; a new file, or one behind `--plugins DIR`, is tested unnamed."""
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
+from benchmark.config import Settings
 from benchmark.errors import UserError
-from detectors import REGISTRY, create_detector, list_detectors
+from benchmark.evaluation.cost import count_macs, count_parameters
+from benchmark.evaluation.inference import predict
+from detectors import REGISTRY, create_detector
 from detectors.base import Detector, Prediction
 from losses import list_losses
 
 NAMES = [
     f"{name}:{variant}" if variant else name
-    for name in list_detectors()
+    for name in REGISTRY.names()
     for variant in REGISTRY.get(name).data.get("variants", (None,))
 ]
+TRAINED = [name for name in NAMES if REGISTRY.get(name).data.get("trained", True)]
 RECIPE = {
     "optimizer": str,
     "lr": float,
@@ -31,33 +38,71 @@ RECIPE = {
 }
 
 each_detector = pytest.mark.parametrize("name", NAMES)
+each_trained = pytest.mark.parametrize("name", TRAINED)
 
 
-def make(name: str) -> Detector:
+def build(name: str) -> Detector:
     torch.manual_seed(0)
     return create_detector(name)
 
 
+@functools.cache
+def built(name: str) -> Detector:
+    return build(name)
+
+
+def make(name: str) -> Detector:
+    """A fresh copy; building a large network takes longer."""
+    return copy.deepcopy(built(name))
+
+
+def side(model: Detector, steps: int) -> int:
+    """A size that the detector takes: `steps` times its stride, or times 16 px if that is less."""
+    unit = -(-16 // model.stride) * model.stride
+    least = -(-model.min_size // model.stride) * model.stride
+    return max(steps * unit, least)
+
+
 def batch(model: Detector, n: int, rows: int, columns: int) -> torch.Tensor:
-    """Images whose sides are the given multiples of the stride."""
+    """Random images of these steps in height and width."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(
-        n, model.in_channels, rows * model.stride, columns * model.stride, generator=generator
-    )
+    shape = (n, model.in_channels, side(model, rows), side(model, columns))
+    return torch.randn(*shape, generator=generator)
 
 
-@pytest.mark.parametrize("name", list_detectors())
+@pytest.mark.parametrize("name", REGISTRY.names())
 def test_data_is_complete_and_readable_without_import(name):
     entry = REGISTRY.get(name)
     cls = entry.load()
     assert issubclass(cls, Detector)
     assert cls.name == name
-    for key in ("paper", "venue", "source", "in_channels", "mean", "std", "stride", "recipe"):
+    for key in ("in_channels", "mean", "std"):
         assert entry.data[key] == getattr(cls, key), f"{key} must be a literal"
-        assert entry.data[key], f"{key} is empty"
-    assert {key: type(value) for key, value in cls.recipe.items()}.items() <= RECIPE.items()
-    assert cls.recipe.get("loss", "sls") in list_losses()
     assert inspect.getdoc(cls)
+    if entry.module is None:  # a plug-in need not have a paper
+        return
+    for key in ("paper", "venue", "year", "source"):
+        assert entry.data[key], f"{key} is empty"
+    if not cls.trained:
+        return
+    assert {key: type(value) for key, value in cls.recipe.items()} == RECIPE
+    assert cls.recipe["loss"] in list_losses()
+    assert cls.recipe["crop_size"] % cls.stride == 0
+    assert cls.recipe["crop_size"] >= cls.min_size
+    Settings(**{key: value for key, value in cls.recipe.items() if key != "loss"})
+    assert cls.cost, "cost is empty: parameters (millions) and macs (giga)"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in REGISTRY.names() if REGISTRY.get(name).data.get("cost")]
+)
+def test_declared_cost_is_the_measured_one(name):
+    cost = REGISTRY.get(name).data["cost"]
+    macs, _ = count_macs(name)
+    assert cost == {
+        "parameters": round(count_parameters(built(name)) / 1e6, 3),
+        "macs": round(macs / 1e9, 3),
+    }
 
 
 @each_detector
@@ -73,7 +118,7 @@ def test_instance_data_fits_the_input(name):
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_output_shapes_at_odd_multiples_of_the_stride(name, training):
     model = make(name).train(training)
-    n = 2 if training else 1
+    n = max(2, model.min_batch) if training else 1
     x = batch(model, n, 3, 5)
     prediction = model(x)
     assert isinstance(prediction, Prediction)
@@ -89,6 +134,20 @@ def test_output_shapes_at_odd_multiples_of_the_stride(name, training):
 
 
 @each_detector
+@pytest.mark.parametrize(("height", "width"), [(61, 83), (96, 33), (17, 16)])
+def test_images_of_any_size_through_the_harness(name, height, width):
+    model = make(name).eval()
+    height, width = (max(length, model.min_size) for length in (height, width))
+    image = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
+    prob = predict(model, image, torch.device("cpu"), torch.no_grad)
+    assert prob.shape == image.shape
+    assert prob.dtype == np.float32
+    assert np.isfinite(prob).all()
+    assert prob.min() >= 0
+    assert prob.max() <= 1
+
+
+@each_trained
 def test_outputs_are_logits(name):
     """Probabilities would not scale with the last layer; logits of large inputs leave [0, 1]."""
     model = make(name).train()
@@ -99,8 +158,28 @@ def test_outputs_are_logits(name):
 @each_detector
 def test_smallest_image(name):
     model = make(name).eval()
-    x = batch(model, 1, 1, 1)
-    assert model(x).logits.shape == (1, 1, *x.shape[-2:])
+    least = -(-model.min_size // model.stride) * model.stride
+    x = torch.zeros(1, model.in_channels, least, least)
+    assert model(x).logits.shape == (1, 1, least, least)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if REGISTRY.get(n).data.get("min_size", 1) > 1])
+def test_smaller_images_are_refused(name):
+    model = make(name).eval()
+    size = model.min_size - 1
+    with pytest.raises(UserError, match=f"{size}.*{model.min_size}"):
+        model(torch.zeros(1, model.in_channels, size, model.min_size))
+
+
+@each_trained
+def test_smallest_training_batch(name):
+    model = make(name).train()
+    x = batch(model, model.min_batch, 2, 2)
+    sum(out.mean() for out in (lambda p: (p.logits, *p.aux))(model(x))).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    if model.min_batch > 1:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            model(x[: model.min_batch - 1])
 
 
 @each_detector
@@ -114,6 +193,18 @@ def test_eval_treats_images_alone(name):
 
 
 @each_detector
+def test_channels_last_changes_nothing(name):
+    model = make(name).eval()
+    x = batch(model, 2, 2, 3)
+    with torch.no_grad():
+        usual = model(x).logits
+        last = model.to(memory_format=torch.channels_last)(
+            x.to(memory_format=torch.channels_last)
+        ).logits
+    assert (usual - last).abs().max() <= 1e-3 * usual.std()
+
+
+@each_trained
 def test_state_dict_round_trip(name):
     model = make(name).train()
     model(batch(model, 4, 2, 2))  # moves the running statistics
@@ -125,18 +216,21 @@ def test_state_dict_round_trip(name):
         assert torch.equal(model.eval()(x).logits, other.eval()(x).logits)
 
 
-@each_detector
+@each_trained
 def test_gradient_reaches_every_parameter(name):
     model = make(name).train()
     prediction = model(batch(model, 4, 3, 3))
     sum(out.square().mean() for out in (prediction.logits, *prediction.aux)).backward()
     for key, p in model.named_parameters():
+        if key.startswith(getattr(model, "unused", ())):
+            assert p.grad is None, f"{key} is used"
+            continue
         assert p.grad is not None, f"{key} gets no gradient"
         assert p.grad.isfinite().all(), key
-    assert any(p.grad.abs().max() > 0 for p in model.parameters())
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
 
 
-@each_detector
+@each_trained
 def test_bfloat16_autocast_is_finite(name):
     model = make(name).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -144,7 +238,7 @@ def test_bfloat16_autocast_is_finite(name):
         loss = sum(out.float().square().mean() for out in (prediction.logits, *prediction.aux))
     loss.backward()
     assert all(out.isfinite().all() for out in (prediction.logits, *prediction.aux))
-    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
 @each_detector
@@ -152,14 +246,13 @@ def test_bfloat16_autocast_is_finite(name):
 @pytest.mark.parametrize("value", [0.0, -2.1])
 def test_constant_image_is_finite(name, training, value):
     model = make(name).train(training)
-    side = 2 * model.stride
-    logits = model(torch.full((2, model.in_channels, side, side), value)).logits
-    assert logits.isfinite().all()
+    x = torch.full_like(batch(model, 2, 2, 2), value)
+    assert model(x).logits.isfinite().all()
 
 
-@each_detector
+@each_trained
 def test_initial_weights_follow_the_seed(name):
-    first, second = make(name).state_dict(), make(name).state_dict()
+    first, second = built(name).state_dict(), build(name).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 

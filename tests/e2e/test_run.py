@@ -64,7 +64,7 @@ def test_losses_share_initial_weights_data_and_validation_part(finished):
 
 def test_second_run_skips_finished_cells_and_option_order_does_not_matter(finished):
     output, _ = finished
-    swapped = ["--seeds", "1,0", "--loss", "soft_iou,sls", "--detectors", "ti*"]
+    swapped = ["--seeds", "1,0", "--loss", "soft_iou,sls", "--detectors", "tin*"]
     result = run("--output", output, *SMALL, *swapped)
     assert result.returncode == 0, result.stdout
     assert "4 cells: 0 to run, 4 skipped" in result.stdout
@@ -109,9 +109,48 @@ def test_broken_records_are_reported_and_run_again(finished, tmp_path):
 def test_show_prints_a_run_by_id(finished):
     output, _ = finished
     record = read_record(next(output.glob("runs/*/tiny+sls/seed0-*/record.json")))
-    result = run("show", record.cell.id, "--output", output)
+    result = run("show", record.cell.id, "--results", output)
     assert result.returncode == 0
     assert record.data.test_hash in result.stdout
+
+
+def test_show_prints_a_detector_with_options():
+    result = run("show", "mshnet:scales=2")
+    assert result.returncode == 0
+    assert "scales 2" in result.stdout
+    assert "4,065,301" in result.stdout  # parameters of the built network
+    assert "arXiv:2403.19366" in result.stdout
+    wrong = run("show", "mshnet:scale=2")
+    assert wrong.returncode == 2
+    assert "did you mean 'scales'" in wrong.stdout
+
+
+def test_weights_of_a_run_score_the_same_without_training(finished, tmp_path):
+    output, _ = finished
+    path = next(output.glob("runs/*/tiny+sls/seed0-*/record.json"))
+    trained = read_record(path)
+    weights = path.parent / "weights.pt"
+    options = [*SMALL, "--epochs", "0", "--weights", weights, "--output", tmp_path]
+    result = run("--detectors", "tiny", "--seeds", "0,1", "--loss", "sls,soft_iou", *options)
+    assert result.returncode == 0, result.stdout
+    (scored,) = (read_record(p) for p in tmp_path.glob("runs/**/record.json"))
+    assert scored.cell.loss == "none"
+    assert scored.history == []
+    assert scored.selected_epoch is None
+    assert scored.data.train_images == 0
+    assert scored.data.split == trained.data.split
+    assert scored.settings["weights"].startswith("weights.pt sha256:")
+    assert scored.scores["native"].metrics == trained.scores["native"].metrics
+
+    both = run("--detectors", "tiny,acm", *options)
+    assert both.returncode == 2
+    assert "fits one detector" in both.stdout
+    missing = run("--detectors", "tiny", *options, "--weights", tmp_path / "none.pth")
+    assert missing.returncode == 2
+    assert "none.pth: cannot be read" in missing.stdout
+    misfit = run("--detectors", "acm", *options)
+    assert misfit.returncode == 1
+    assert "weights do not fit acm" in misfit.stdout
 
 
 def test_adding_a_detector_takes_one_file(tmp_path):

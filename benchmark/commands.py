@@ -1,0 +1,151 @@
+"""The commands beside the benchmark itself: list, show, report, profile, predict, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark.errors import UserError
+
+out = Console()
+
+PLUGINS = typer.Option(help="folder with plug-ins to include")
+WHICH = "Which network: a run, or a detector with weights"
+RUN = typer.Option(rich_help_panel=WHICH, help="a run's folder, its record.json, or its id")
+DETECTOR = typer.Option(rich_help_panel=WHICH, help="name, e.g. mshnet or acm:port")
+WEIGHTS = typer.Option(
+    rich_help_panel=WHICH, help="checkpoint; official ones (also MXNet .params) load as they are"
+)
+RESULTS = typer.Option(help="where to look for a run's id")
+
+
+def list_(
+    kind: Annotated[
+        str, typer.Argument(help="detectors, losses, datasets or protocols; all four by default")
+    ] = "",
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """List what can be crossed."""
+    from benchmark.listing import print_lists
+
+    print_lists(kind, plugins, out)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="output folder of earlier runs")],
+) -> None:
+    """Rebuild tables and figures from the records in a folder, without running anything."""
+    from benchmark.report import write_report
+
+    if not folder.is_dir():
+        raise UserError(f"report {folder}: no such folder")
+    write_report(folder, out)
+
+
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="a detector, loss or dataset by name; or a run: its folder, record.json or id"
+        ),
+    ],
+    results: Annotated[Path, RESULTS] = Path("results"),
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """Show everything about one detector, loss, dataset or run."""
+    from benchmark.listing import print_entry, print_run
+
+    if not print_entry(what, plugins, out):
+        print_run(what, results, out)
+
+
+def profile(
+    detectors: Annotated[
+        str, typer.Option("--detectors", "--detector", help="names, comma lists, wildcards or all")
+    ] = "all",
+    side: Annotated[int, typer.Option(min=16, help="side of the square input, px")] = 256,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=2, help="batch for the throughput; default 8 on a GPU, 4 on a CPU"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:K")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; default: all cores")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
+    fuse: Annotated[
+        bool, typer.Option("--fuse", help="measure with batch-norm folded into convolutions, too")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="folder for the tables and profiles")] = Path(
+        "results/profile"
+    ),
+    plugins: Annotated[Path | None, PLUGINS] = None,
+    force: Annotated[bool, typer.Option("--force", help="measure again what is there")] = False,
+) -> None:
+    """Measure detectors: parameters, MACs, latency, throughput, memory; each one alone.
+
+    Every detector runs in a fresh process, one after the other, warmed up and synchronised. Run
+    nothing else on the machine meanwhile.
+    """
+    from benchmark.profile import run_profile
+
+    raise typer.Exit(
+        run_profile(
+            detectors, side, batch, device, threads, precision, fuse, output, plugins, force, out
+        )
+    )
+
+
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(help="images, or folders of images")],
+    run: Annotated[str | None, RUN] = None,
+    detector: Annotated[str | None, DETECTOR] = None,
+    weights: Annotated[Path | None, WEIGHTS] = None,
+    output: Annotated[Path, typer.Option(help="folder for the results")] = Path("predictions"),
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="a pixel is a target above this probability")
+    ] = 0.5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:K")] = "auto",
+    overlay: Annotated[bool, typer.Option(help="draw the overlay pictures")] = True,
+    results: Annotated[Path, RESULTS] = Path("results"),
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """Detect targets in images: probability maps, masks, overlays, a table of components.
+
+    Examples:
+
+      python run_benchmark.py predict images/ --run 4f1c2a --output out
+
+      python run_benchmark.py predict a.png b.png --detector mshnet --weights weight.pkl
+    """
+    from benchmark.listing import load_plugins
+    from benchmark.predict import predict_files
+    from benchmark.source import load_source
+
+    load_plugins(plugins)
+    source = load_source(run, detector, weights, results)
+    predict_files(source, inputs, output, threshold, device, overlay, out)
+
+
+def export(
+    output: Annotated[Path, typer.Argument(help="the .onnx file to write")],
+    run: Annotated[str | None, RUN] = None,
+    detector: Annotated[str | None, DETECTOR] = None,
+    weights: Annotated[Path | None, WEIGHTS] = None,
+    side: Annotated[int, typer.Option(min=16, help="side of the example input, px")] = 256,
+    results: Annotated[Path, RESULTS] = Path("results"),
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """Export a network as ONNX: grey image in [0, 1] to target probability.
+
+    Checked against onnxruntime where that is installed (pip install onnx onnxscript onnxruntime).
+    """
+    from benchmark.export import export_onnx
+    from benchmark.listing import load_plugins
+    from benchmark.source import load_source
+
+    load_plugins(plugins)
+    export_onnx(load_source(run, detector, weights, results), output, side, out)
