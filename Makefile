@@ -17,7 +17,7 @@ options := $(if $(DETECTORS),--detectors '$(DETECTORS)',$(if $(PRESET),,--detect
            $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test test-fast lint format clean clean-results
+.PHONY: help setup benchmark profile test test-fast bench lint format clean clean-results
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,11 +39,17 @@ $(READY): requirements.lock
 benchmark: $(READY) ## run the benchmark: all detectors with SLS on the synthetic set, unless told otherwise
 	$(PY) run_benchmark.py $(strip $(options))
 
-test: $(READY) ## run all tests
-	$(PY) -m pytest -q
+profile: $(READY) ## measure size and speed of every detector on this machine
+	$(PY) run_benchmark.py profile --detectors '*' $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+
+test: $(READY) ## run all tests, one process a core
+	$(PY) -m pytest -q -n auto --dist worksteal
 
 test-fast: $(READY) ## run the tests that take less than ten seconds each
-	$(PY) -m pytest -q -m "not slow"
+	$(PY) -m pytest -q -n auto --dist worksteal -m "not slow"
+
+bench: $(READY) ## time our code against plain transcriptions, side by side
+	$(PY) -m tests.bench $(ARGS)
 
 lint: $(READY) ## check style and formatting
 	$(PY) -m ruff check .

@@ -66,6 +66,22 @@ def devices(option: str) -> list[str]:
     return [f"cuda:{k}" for k in wanted]
 
 
+def worker_environment(device: str) -> dict[str, str]:
+    """The variables of a process that works on `device` (`cpu` or `cuda:K`) and sees no other."""
+    environment = dict(os.environ)
+    paths = [str(ROOT), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
+    environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what deterministic cuBLAS asks for
+    if device.startswith("cuda:"):
+        number = device.partition(":")[2]
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None:
+            number = visible.split(",")[int(number)].strip()
+        environment["CUDA_VISIBLE_DEVICES"] = number
+        environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts
+    return environment
+
+
 def git_commit() -> str | None:
     """The commit of the harness, with `+changes` where the tree is not clean; None outside git."""
     if shutil.which("git") is None:

@@ -70,6 +70,8 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     try:
         outcomes = run_cells(_heavy_first(todo), plan, console)
+        if plan.profile:
+            _profile(cells, plan, console)
     except KeyboardInterrupt:
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
@@ -116,6 +118,23 @@ def _heavy_first(cells: list[Cell]) -> list[Cell]:
         return detectors.REGISTRY.get(cell.job.detector).data.get("cost", {}).get("macs", 0.0)
 
     return sorted(cells, key=macs, reverse=True)
+
+
+def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
+    """Measure the speed of every detector that has a result, alone; kept where it is known."""
+    from benchmark.profile import profile_detectors
+
+    states = {cell.job.detector: set() for cell in cells}
+    for cell in cells:
+        states[cell.job.detector].add(cell.folder.state(cell.job.id))
+    if any("running" in found for found in states.values()):
+        console.print("profile: not measured while another process runs cells of this matrix")
+        return
+    names = [name for name, found in states.items() if "done" in found]
+    if names:
+        profile_detectors(
+            names, plan.output, plan.device, console, plugins=plan.plugins, seconds=1.0
+        )
 
 
 def _data_root_of_environment() -> dict[str, str]:

@@ -1,13 +1,14 @@
-"""The record of a run: one versioned schema, the only thing that passes from run to report."""
+"""Records of runs and profiles of detectors: versioned schemas, all that passes to the report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA = "irstd-bench/record/1"
+PROFILE_SCHEMA = "irstd-bench/profile/1"
 
 Status = Literal["done", "failed", "oom", "diverged"]
 
@@ -145,22 +146,81 @@ class Record(_Part):
         return self.model_dump_json(by_alias=True, indent=1)
 
 
+class Latency(_Part):
+    """Time and memory of one forward pass, data transfer not included."""
+
+    batch: int
+    median_ms: float
+    p10_ms: float  # 10th percentile
+    p90_ms: float
+    repeats: int
+    peak_memory_bytes: int  # of what, see `Profile.memory_kind`
+
+
+class Profile(_Part):
+    """Size and speed of a detector on one device, measured alone."""
+
+    schema_: str = Field(default=PROFILE_SCHEMA, alias="schema")
+    detector: str
+    source: str  # hash of the file that defines the detector
+    parameters: int
+    macs: int | None = None  # convolutions and matrix products of one image; None where untrained
+    flops: int | None = None  # 2 x macs
+    input: str  # one image, e.g. "1x3x256x256"
+    single: Latency  # one image
+    batched: Latency
+    throughput: float  # images a second in `batched`
+    memory_kind: str  # in words
+    device: str
+    threads: int
+    precision: str  # fp32 or bf16
+    fused: bool = False  # batch normalisations folded into convolutions
+    folded: str | None = None  # how many of them, e.g. "43 of 44"
+    warning: str | None = None  # what else used the machine meanwhile
+    torch: str
+    harness: str
+    git: str | None = None
+    date: str  # ISO 8601, UTC
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    def to_json(self) -> str:
+        """The profile as it is stored."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+
 def read_record(path: Path) -> Record:
     """Read and check a record.
 
     Raises:
         RecordError: unreadable, truncated, or not a record of this schema version.
     """
+    return _read(path, Record, "record", SCHEMA)
+
+
+def read_profile(path: Path) -> Profile:
+    """Read and check a profile.
+
+    Raises:
+        RecordError: unreadable, truncated, or not a profile of this schema version.
+    """
+    return _read(path, Profile, "profile", PROFILE_SCHEMA)
+
+
+_Stored = TypeVar("_Stored", Record, Profile)
+
+
+def _read(path: Path, model: type[_Stored], what: str, schema: str) -> _Stored:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: cannot be read ({error})") from None
     try:
-        record = Record.model_validate_json(text)
+        stored = model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise RecordError(f"{path}: not a record ({where}: {first['msg']})") from None
-    if record.schema_ != SCHEMA:
-        raise RecordError(f"{path}: schema {record.schema_!r}, this version reads {SCHEMA!r}")
-    return record
+        raise RecordError(f"{path}: not a {what} ({where}: {first['msg']})") from None
+    if stored.schema_ != schema:
+        raise RecordError(f"{path}: schema {stored.schema_!r}, this version reads {schema!r}")
+    return stored

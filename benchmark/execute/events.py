@@ -1,8 +1,9 @@
-"""What a worker tells its parent: one JSON object a line."""
+"""What a worker tells its parent, one JSON object a line, and how it notices the parent's end."""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, TextIO
 
 
@@ -28,3 +29,10 @@ def parse_event(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and "event" in event else None
+
+
+def exit_with_parent() -> None:
+    """Wait for the end of standard input, which the parent holds open, and leave at once."""
+    while os.read(0, 1024):
+        pass
+    os._exit(1)

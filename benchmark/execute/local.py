@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shlex
 import signal
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from benchmark.config import Plan
 from benchmark.console import Display, Progress
-from benchmark.environment import ROOT, cpu_count, devices
+from benchmark.environment import ROOT, cpu_count, devices, worker_environment
 from benchmark.errors import describe_os_error
 from benchmark.execute.events import parse_event
 from benchmark.plan.matrix import Cell
@@ -71,7 +70,7 @@ class Pool:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
-                    env=self._environment(device),
+                    env=worker_environment(device),
                     cwd=ROOT,  # a folder `datasets` where the user is must not shadow ours
                     start_new_session=True,  # Ctrl-C reaches this process only
                 )
@@ -120,20 +119,6 @@ class Pool:
         if self.plan.weights is not None:
             command += ["--weights", str(self.plan.weights.resolve())]
         return command
-
-    def _environment(self, device: str) -> dict[str, str]:
-        environment = dict(os.environ)
-        paths = [str(ROOT), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
-        environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what deterministic cuBLAS asks for
-        if device.startswith("cuda:"):
-            number = device.partition(":")[2]
-            visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-            if visible is not None:
-                number = visible.split(",")[int(number)].strip()
-            environment["CUDA_VISIBLE_DEVICES"] = number
-            environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts
-        return environment
 
 
 def run_cells(cells: Sequence[Cell], plan: Plan, console: Console) -> list[Outcome]:

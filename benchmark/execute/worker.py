@@ -20,7 +20,7 @@ from filelock import Timeout
 
 from benchmark import __version__
 from benchmark.errors import UserError, describe_os_error
-from benchmark.execute.events import EventWriter
+from benchmark.execute.events import EventWriter, exit_with_parent
 from benchmark.plan.job import Job
 from benchmark.record import Cell, Environment, Record
 from benchmark.store import RunFolder, write_atomic
@@ -41,7 +41,7 @@ def main() -> int:
     # events keep the original standard output; whatever else prints goes to the log
     send = EventWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
 
     folder = RunFolder(args.folder)
     try:
@@ -153,13 +153,6 @@ def _first_line(error: BaseException) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _exit_with_parent() -> None:
-    """Wait for the end of standard input, which the parent holds open, and leave at once."""
-    while os.read(0, 1024):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from benchmark.plan.job import Job
 from benchmark.registry import Registry
 from benchmark.store import RunFolder
 
-
 NO_LOSS = "none"
 """The loss of a cell that is scored without training."""
 

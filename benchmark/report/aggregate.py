@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.record import Record, RecordError, read_record
+from benchmark.record import Profile, Record, RecordError, read_profile, read_record
 
 # Settings that tell where a run ran, not what was computed: runs that differ in nothing else may
 # share a mean. "seed" is what the mean is taken over.
@@ -24,6 +24,7 @@ _NAMED_ELSEWHERE = frozenset(
     {"dataset", "datasets", "detector", "detectors", "loss", "losses", "recipe", "preset"}
 )
 _COST_KEYS = ("parameters", "macs", "train_seconds", "test_seconds", "peak_memory_bytes")
+_NO_LOSS = "none"  # of what was scored without training
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Row:
     variant: dict[str, Any] = field(default_factory=dict)  # set where settings differ
     done: list[Run] = field(default_factory=list)
     troubled: list[Run] = field(default_factory=list)  # failed, oom, diverged
+    profile: Profile | None = None  # measured on the device of the runs
+
+    @property
+    def trained(self) -> bool:
+        """False for classical methods and for weights that were only scored."""
+        return self.loss != _NO_LOSS
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -76,16 +83,20 @@ class Row:
 
     def values(self, key: str) -> list[float]:
         """The finite numbers of a metric or cost, one per finished seed that has it."""
-        found = []
-        for run in self.done:
-            record = run.record
-            if key in _COST_KEYS:
-                value = getattr(record.cost, key, None)
-            else:
-                value = record.scores[self.protocol].metrics.get(key)
-            if value is not None and math.isfinite(value):
-                found.append(float(value))
-        return found
+        values = (self._value(run.record, key) for run in self.done)
+        return [float(value) for value in values if value is not None and math.isfinite(value)]
+
+    def _value(self, record: Record, key: str) -> float | None:
+        if key == "latency_ms":
+            return self.profile.single.median_ms if self.profile else None
+        if key == "flops":
+            macs = self._value(record, "macs")
+            return None if macs is None else 2 * macs
+        if key == "train_seconds" and not self.trained:
+            return None
+        if key in _COST_KEYS:
+            return getattr(record.cost, key, None)
+        return record.scores[self.protocol].metrics.get(key)
 
     def summary(self, key: str) -> Summary | None:
         """Mean and std; None unless every finished seed has the number.
@@ -131,12 +142,16 @@ class Table:
 
     @property
     def seeds(self) -> list[int]:
-        return sorted({run.record.cell.seed for row in self.rows for run in row.done})
+        return sorted({run.record.cell.seed for row in self.trained_rows for run in row.done})
+
+    @property
+    def trained_rows(self) -> list[Row]:
+        return [row for row in self.rows if row.trained]
 
     def differing_settings(self) -> dict[str, dict[str, list[str]]]:
-        """Settings not shared by all rows: key -> value as text -> labels of its rows."""
+        """Settings not shared by all trained rows: key -> value as text -> labels of its rows."""
         table: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        every = [(row, row.runs[0].settings) for row in self.rows]
+        every = [(row, row.runs[0].settings) for row in self.trained_rows]
         for key in _differing(settings for _, settings in every):
             if key.partition(".")[0] in _NAMED_ELSEWHERE:
                 continue
@@ -161,15 +176,25 @@ class Collection:
 
 
 def collect(output: Path) -> Collection:
-    """Read `OUTPUT/runs/**/record.json`; files that are no records become warnings."""
-    runs, warnings = [], []
+    """Read `OUTPUT/runs/**/record.json` and `OUTPUT/profiles/*.json`.
+
+    Files that are no records or profiles become warnings.
+    """
+    runs, profiles, warnings = [], [], []
     for path in sorted((output / "runs").glob("**/record.json")):
         try:
             runs.append(Run(path.parent, read_record(path)))
         except RecordError as error:
             warnings.append(str(error))
+    for path in sorted((output / "profiles").glob("*.json")):
+        try:
+            profiles.append(read_profile(path))
+        except RecordError as error:
+            warnings.append(str(error))
     runs, repeated = _drop_repeats(runs)
-    return Collection(_build_tables(runs), warnings + repeated)
+    tables = _build_tables(runs)
+    _attach_profiles(tables, profiles)
+    return Collection(tables, warnings + repeated)
 
 
 def show(value: Any) -> str:
@@ -288,6 +313,19 @@ def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:
             row.troubled = [r for r in row.troubled if r.record.cell.seed not in finished]
     every = [row for variants in rows.values() for row in variants.values()]
     return sorted(every, key=lambda row: row.name)
+
+
+def _attach_profiles(tables: list[Table], profiles: list[Profile]) -> None:
+    """Give each row the latest profile of its detector, if all its runs ran on that device."""
+    found = {
+        (profile.detector, profile.device): profile
+        for profile in sorted(profiles, key=lambda profile: profile.date)
+        if not profile.fused
+    }
+    for row in (row for table in tables for row in table.rows):
+        devices = {run.record.environment.device for run in row.done}
+        if len(devices) == 1:
+            row.profile = found.get((row.detector, *devices))
 
 
 def _name_tables(tables: list[Table]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmark.record import Profile
 from benchmark.report.aggregate import Row, Summary, Table, show
 
 DASH = "—"
@@ -30,7 +31,7 @@ _SELECTION = {
 class Column:
     """A number of a row: printed as `value x scale` with `decimals` digits."""
 
-    key: str  # in the record's metrics or cost
+    key: str  # of `Row.values`
     title: str
     latex: str
     scale: float = 100.0  # fractions are shown in percent
@@ -63,6 +64,11 @@ COLUMNS = (
     ),
     Column("parameters", "Params (M)", r"\shortstack[r]{Params\\(M)}", scale=1e-6, spread=False),
     Column("macs", "MACs (G)", r"\shortstack[r]{MACs\\(G)}", scale=1e-9, spread=False),
+    Column("flops", "FLOPs (G)", r"\shortstack[r]{FLOPs\\(G)}", scale=1e-9, spread=False),
+    Column(
+        "latency_ms", "Latency (ms)", r"\shortstack[r]{Latency\\(ms)}", scale=1, decimals=1,
+        spread=False,
+    ),
     Column("train_seconds", "Train time", r"\shortstack[r]{Train\\time}", spread=False),
 )  # fmt: skip
 
@@ -132,33 +138,54 @@ def title(table: Table) -> str:
 def caption(table: Table) -> str:
     """Everything needed to judge the numbers."""
     records = [run.record for row in table.rows for run in (row.done or row.troubled)]
-    images = _each(str(r.data.test_images) for r in records if r.data)
+    images = each(str(r.data.test_images) for r in records if r.data)
     rules = _RULES.get((table.protocol, table.version))
-    seeds = ", ".join(map(str, table.seeds)) or DASH
-    spread = f"Mean ± sample std over seeds {seeds}"
-    if len(table.seeds) < 2:
-        spread = f"One seed ({seeds}), so no spread is known"
-    inputs = _each(r.cost.macs_input for r in records if r.cost and r.cost.macs_input)
+    inputs = each(r.cost.macs_input for r in records if r.cost and r.cost.macs_input)
     parts = [
         f"Data set {table.dataset}, split {table.split or DASH}, {images} test images.",
         f"Protocol {table.protocol or DASH}"
         + (f", version {table.version}" if table.version is not None else "")
         + (f": {rules}." if rules else "."),
-        f"Epoch scored: {_SELECTION.get(table.selection, table.selection)}.",
-        f"Recipe {table.recipe}, {_epochs(table)} epochs.",
-        f"{spread}; IoU over all pixels of the set, nIoU the mean "
-        "over images, both in percent like precision, recall, F1 and Pd.",
-        f"{_each(r.environment.precision for r in records)} on "
-        f"{_each(r.environment.device for r in records)}.",
+        *(_training(table) if table.trained_rows else [f"Recipe {table.recipe}."]),
+        "IoU over all pixels of the set, nIoU the mean over images, both in percent like "
+        "precision, recall, F1 and Pd.",
+        f"{each(r.environment.precision for r in records)} on "
+        f"{each(r.environment.device for r in records)}.",
     ]
     if inputs != DASH:
-        parts.append(f"MACs of one {inputs} input.")
+        parts.append(
+            f"MACs of one {inputs} input, convolutions and matrix products; FLOPs = 2 x MACs."
+        )
+    profiles = [row.profile for row in table.rows if row.profile]
+    if profiles:
+        parts.append(_timing(profiles))
     return " ".join(parts)
 
 
+def _training(table: Table) -> list[str]:
+    seeds = ", ".join(map(str, table.seeds)) or DASH
+    spread = f"Mean ± sample std over seeds {seeds}."
+    if len(table.seeds) < 2:
+        spread = f"One seed ({seeds}), so no spread is known."
+    return [
+        f"Epoch scored: {_SELECTION.get(table.selection, table.selection)}.",
+        f"Recipe {table.recipe}, {_epochs(table)} epochs.",
+        spread,
+    ]
+
+
+def _timing(profiles: list[Profile]) -> str:
+    threads = each(str(p.threads) for p in profiles)
+    return (
+        f"Latency: median of one {each(p.input for p in profiles)} image, batch 1, {threads} "
+        f"thread{'' if threads == '1' else 's'}, {each(p.precision for p in profiles)}, "
+        f"measured alone on {each(p.device for p in profiles)}."
+    )
+
+
 def notes(table: Table) -> list[str]:
-    """Lines below the table: settings that differ between rows, cells without a result."""
-    lines = []
+    """Lines below the table: rows that need a word, cells without a result, repaired data."""
+    lines = _untrained(table)
     differing = table.differing_settings()
     if differing:
         lines.append("Settings that differ between rows: " + "; ".join(
@@ -175,21 +202,33 @@ def notes(table: Table) -> list[str]:
         for reason, found in seeds.items():
             word = "seeds" if len(found) > 1 else "seed"
             lines.append(f"No result: {method}, {word} {', '.join(found)}, {reason}")
+    for row in table.rows:
+        if row.profile and row.profile.warning:
+            lines.append(f"Latency of {row.detector}: {row.profile.warning}")
     data = [run.record.data for run in table.runs if run.record.data]
-    lines += list(dict.fromkeys(f"Data: {note}" for part in data for note in part.notes))
-    return lines
+    lines += [f"Data: {note}" for part in data for note in part.notes]
+    return list(dict.fromkeys(lines))
+
+
+def _untrained(table: Table) -> list[str]:
+    rows = [row for row in table.rows if not row.trained]
+    if not rows:
+        return []
+    weights = {row.detector: row.runs[0].settings.get("weights") for row in rows}
+    given = "".join(f" {name} has the weights {text}." for name, text in weights.items() if text)
+    return [f"Rows with the loss {rows[0].loss} were not trained, only scored.{given}"]
 
 
 def _epochs(table: Table) -> str:
     found = set()
-    for run in table.runs:
+    for run in (run for row in table.trained_rows for run in row.runs):
         stated = run.settings.get("epochs")
         if stated is not None or run.record.history:
             found.add(stated if stated is not None else len(run.record.history))
     return " or ".join(show(value) for value in sorted(found)) or DASH
 
 
-def _each(values: Iterable[str]) -> str:
+def each(values: Iterable[str]) -> str:
     """Distinct values in order of appearance."""
     return ", ".join(dict.fromkeys(values)) or DASH
 

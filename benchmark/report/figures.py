@@ -201,7 +201,7 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
 
 
 def _title(table: Table) -> str:
-    counts = sorted({len(row.done) for row in table.rows if row.done})
+    counts = sorted({len(row.done) for row in table.trained_rows if row.done}) or [1]
     seeds = str(counts[-1]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
     word = "seed" if counts == [1] else "seeds"
     return f"{table.dataset}, protocol {table.protocol} v{table.version}, {seeds} {word}"

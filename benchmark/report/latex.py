@@ -24,6 +24,8 @@ _SPECIAL = {
 }  # fmt: skip
 _MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
 _BREAK = r"\\"
+# The page has no room for what the caption says of the MACs.
+_COLUMNS = [column for column in COLUMNS if column.key != "flops"]
 
 
 def latex(collection: Collection) -> str:
@@ -41,8 +43,8 @@ def tex_escape(text: str) -> str:
 
 def _table(table: Table) -> str:
     names = label_titles(table)
-    alignment = "l" * len(names) + "r" * (len(COLUMNS) + 1)
-    ranks = {column.key: marks(table.rows, column) for column in COLUMNS}
+    alignment = "l" * len(names) + "r" * (len(_COLUMNS) + 1)
+    ranks = {column.key: marks(table.rows, column) for column in _COLUMNS}
     lines = [
         r"\begin{table*}[t]",
         rf"\caption{{{tex_escape(caption(table))} Best in bold, second underlined.}}",
@@ -51,7 +53,7 @@ def _table(table: Table) -> str:
         # Centred on the page even where long numbers make it a little wider than the text.
         rf"\makebox[\textwidth]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
-        " & ".join([*names, "$n$", *(column.latex for column in COLUMNS)]) + rf" {_BREAK}",
+        " & ".join([*names, "$n$", *(column.latex for column in _COLUMNS)]) + rf" {_BREAK}",
         r"\midrule",
     ]
     previous = None
@@ -60,7 +62,7 @@ def _table(table: Table) -> str:
             lines.append(r"\addlinespace")
         previous = row.detector
         cells = [*(tex_escape(text) for text in labels(table, row)), _count(row)]
-        cells += [_cell(column, row, ranks[column.key].get(number)) for column in COLUMNS]
+        cells += [_cell(column, row, ranks[column.key].get(number)) for column in _COLUMNS]
         lines.append(" & ".join(cells) + rf" {_BREAK}")
     lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip {tex_escape(line)}" for line in notes(table)]

@@ -45,7 +45,8 @@ def published_section(datasets: Iterable[str]) -> str:
     return (
         "## Published (other splits, protocols and budgets; not comparable cell by cell)\n\n"
         "As printed by others, mostly of one run and rounded here to two decimals; an em dash "
-        "stands for what a source does not print. Sources differ by several points for the same "
+        "stands for what a source does not print. In parentheses our name of a network that is not "
+        "the one its paper published. Sources differ by several points for the same "
         "detector and data set.\n\n"
         f"{table}\n\n{legend}\n"
     ).replace("<", "&lt;")

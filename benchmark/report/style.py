@@ -121,7 +121,8 @@ class Style:
 
 def loss_label(row: Row) -> str:
     """The loss and, where two settings share a table, what sets the row apart."""
-    return f"{row.loss} ({row.variant_text})" if row.variant else row.loss
+    loss = row.loss if row.trained else "untrained"
+    return f"{loss} ({row.variant_text})" if row.variant else loss
 
 
 @contextmanager

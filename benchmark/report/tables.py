@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from operator import attrgetter
 
 from rich import box
 from rich.console import Console
@@ -28,9 +29,23 @@ from benchmark.report.columns import (
 
 # What a narrow terminal does without, first to go first; the files always have everything.
 _DISPENSABLE = (
-    "macs", "precision", "recall", "false_alarms_per_image", "train_seconds", "parameters",
-    "f1", "niou",
+    "flops", "precision", "recall", "false_alarms_per_image", "train_seconds", "macs",
+    "latency_ms", "parameters", "f1", "niou",
 )  # fmt: skip
+_CONSTANT = ("parameters", "macs", "flops", "latency_ms")  # over seeds: no std
+# What the CSV says of a measurement beside its latency: column -> place in the profile.
+_MEASURED = {
+    "latency_p10_ms": "single.p10_ms",
+    "latency_p90_ms": "single.p90_ms",
+    "batch_images": "batched.batch",
+    "batch_images_per_second": "throughput",
+    "inference_memory_bytes": "single.peak_memory_bytes",
+    "batch_inference_memory_bytes": "batched.peak_memory_bytes",
+    "inference_memory_kind": "memory_kind",
+    "latency_input": "input",
+    "latency_threads": "threads",
+    "latency_precision": "precision",
+}
 _RICH_STYLE: dict[Mark, str] = {"best": "bold green", "second": "underline"}
 
 
@@ -128,7 +143,7 @@ def csv_text(collection: Collection) -> str:
         "dataset", "split", "test_images", "protocol", "protocol_version", "recipe", "selection",
         "detector", "loss", "settings", "epochs", "seeds", "n", "failed", "oom", "diverged",
     ]  # fmt: skip
-    tail = ["macs_input", "numeric_precision", "device"]
+    tail = ["macs_input", "numeric_precision", "device", *_MEASURED]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*head, *numbers, *tail], lineterminator="\n", restval="")
     writer.writeheader()
@@ -139,8 +154,7 @@ def csv_text(collection: Collection) -> str:
 
 
 def _csv_names(column: Column) -> tuple[str, ...]:
-    constant = column.key in ("parameters", "macs")
-    return (column.key,) if constant else (column.key, f"{column.key}_std")
+    return (column.key,) if column.key in _CONSTANT else (column.key, f"{column.key}_std")
 
 
 def _csv_row(table: Table, row: Row) -> dict[str, object]:
@@ -164,6 +178,8 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         if summary is not None:
             values = (repr(summary.mean), "" if summary.std is None else repr(summary.std))
             line |= dict(zip(_csv_names(column), values, strict=False))
+    if row.profile is not None:
+        line |= {name: attrgetter(path)(row.profile) for name, path in _MEASURED.items()}
     return line
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "tests" / "plugins"
 SMALL = ["--plugins", str(PLUGINS), "--limit", "16", "--epochs", "3", "--device", "cpu"]
+SMALL += ["--no-profile"]
 """Options that make a run take seconds."""
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from benchmark.record import read_record
+from benchmark.record import read_profile, read_record
 from tests.e2e.commands import ROOT, SMALL, run
 
 MATRIX = ["--detectors", "tiny", "--loss", "sls,soft_iou", "--seeds", "0,1"]
@@ -16,7 +16,7 @@ MATRIX = ["--detectors", "tiny", "--loss", "sls,soft_iou", "--seeds", "0,1"]
 def finished(tmp_path_factory):
     """Four finished cells."""
     output = tmp_path_factory.mktemp("finished")
-    result = run(*MATRIX, *SMALL, "--jobs-per-device", "2", "--output", output)
+    result = run(*MATRIX, *SMALL, "--jobs-per-device", "2", "--profile", "--output", output)
     assert result.returncode == 0, result.stdout
     return output, result
 
@@ -32,6 +32,19 @@ def test_leaves_records_tables_and_figures(finished):
         for ending in ("png", "pdf"):
             assert (output / "report" / "figures" / f"{stem}.{ending}").stat().st_size > 2000
     assert "IoU" in result.stdout
+
+
+def test_measures_each_detector_once_and_shows_it(finished):
+    output, result = finished
+    (path,) = (output / "profiles").glob("*.json")
+    profile = read_profile(path)
+    assert profile.detector == "tiny"
+    assert profile.macs == (8 * 9 + 8 * 9) * 256 * 256
+    rows = list(csv.DictReader((output / "report/leaderboard.csv").open()))
+    assert {float(row["latency_ms"]) for row in rows} == {profile.single.median_ms}
+    assert result.stdout.count("tiny (1/1") == 1
+    again = run(*MATRIX, *SMALL, "--profile", "--output", output)
+    assert "kept" in again.stdout
 
 
 def test_record_says_everything(finished):
@@ -72,9 +85,10 @@ def test_second_run_skips_finished_cells_and_option_order_does_not_matter(finish
     assert dry.stdout.count("skip: done") == 4
 
 
-def test_report_needs_records_only(finished, tmp_path):
+def test_report_needs_records_and_profiles_only(finished, tmp_path):
     output, _ = finished
     copy = tmp_path / "copy"
+    shutil.copytree(output / "profiles", copy / "profiles")
     for path in output.glob("runs/*/*/*/record.json"):
         target = copy / path.relative_to(output)
         target.parent.mkdir(parents=True)

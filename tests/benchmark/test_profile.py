@@ -1,0 +1,252 @@
+"""Detectors measured for real, each in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+import detectors
+from benchmark import profile as module
+from benchmark.environment import cpu_name
+from benchmark.errors import UserError
+from benchmark.execute import profiler
+from benchmark.execute.events import EventWriter
+from benchmark.profile import profile_detectors, profile_path, run_profile
+from benchmark.record import Profile, RecordError, read_profile
+from benchmark.registry import Registry, add_plugins
+from tests.e2e.commands import ROOT, alive, children, wait_for
+
+PLUGIN = '''
+import os, time
+import torch
+from torch import nn
+from detectors.base import Detector, Prediction
+
+class Normed(Detector):
+    """One convolution with its batch normalisation."""
+    name = "normed"
+    in_channels = 1
+    mean, std = (0.0,), (1.0,)
+    published_cost = {"parameters": 9.5, "flops": 1.5, "source": "a table", "difference": "a joke"}
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)
+    def forward(self, x):
+        return Prediction(self.norm(self.conv(x)))
+
+class Dies(Normed):
+    """Kills its process, as the system does when memory runs out."""
+    name = "dies"
+    def forward(self, x):
+        if x.device.type != "meta":
+            os.kill(os.getpid(), 9)
+        return super().forward(x)
+
+class Hangs(Normed):
+    """Never ends."""
+    name = "hangs"
+    def forward(self, x):
+        if x.device.type != "meta":
+            time.sleep(600)
+        return super().forward(x)
+'''
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with those of the end-to-end tests and more, in a registry of its own."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "tiny.py").write_text((ROOT / "tests/plugins/tiny.py").read_text())
+    (folder / "more.py").write_text(PLUGIN)
+    registry = Registry("detector", base="Detector", package="detectors")
+    add_plugins(folder, [registry])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detectors, "REGISTRY", registry)
+        yield folder
+
+
+class Measured:
+    """A folder of profiles and what was printed while they were made."""
+
+    def __init__(self, folder: Path, plugins: Path) -> None:
+        self.folder, self.plugins = folder, plugins
+
+    def __call__(self, *names: str, **options: object) -> list[Profile]:
+        self.console = Console(file=io.StringIO(), width=200)
+        options = {"side": 64, "threads": 1, "seconds": 0.05, "plugins": self.plugins, **options}
+        return profile_detectors(names, self.folder, "cpu", self.console, **options)
+
+    @property
+    def text(self) -> str:
+        return self.console.file.getvalue()
+
+    def line(self, start: str) -> str:
+        return next(line for line in self.text.splitlines() if line.startswith(start))
+
+
+@pytest.fixture(scope="module")
+def measured(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Five detectors, one after the other, of which three fail; one again, folded."""
+    made = Measured(tmp_path_factory.mktemp("out"), plugins)
+    made.profiles = made("crash", "normed", "oom", "dies", "tiny")
+    made.first = made.text
+    made.folded = made("normed", fuse=True)[1]
+    return made
+
+
+def test_each_detector_gets_its_numbers(measured: Measured) -> None:
+    (normed, tiny), folded = measured.profiles, measured.folded
+    assert [normed.detector, tiny.detector, folded.detector] == ["normed", "tiny", "normed"]
+    assert (normed.fused, tiny.fused, folded.fused) == (False, False, True)
+    assert folded.folded == "1 of 1"
+    assert (normed.parameters, folded.parameters, tiny.parameters) == (12, 10, 153)
+    assert (tiny.macs, tiny.flops) == (144 * 64 * 64, 288 * 64 * 64)
+    for profile in (normed, tiny, folded):
+        assert profile.input == "1x1x64x64"
+        assert (profile.single.batch, profile.batched.batch) == (1, 4)
+        for found in (profile.single, profile.batched):
+            assert 0 < found.p10_ms <= found.median_ms <= found.p90_ms
+            assert found.peak_memory_bytes > 0
+        assert profile.throughput == pytest.approx(4e3 / profile.batched.median_ms)
+        assert (profile.device, profile.threads, profile.precision) == (cpu_name(), 1, "fp32")
+        assert profile.torch == torch.__version__
+        path = profile_path(measured.folder, profile.detector, cpu_name(), profile.fused)
+        assert read_profile(path) == profile
+
+
+def test_one_that_fails_gets_a_line_and_stops_no_other(measured: Measured) -> None:
+    lines = [line for line in measured.first.splitlines() if line.strip()]
+    by_name = {line.split()[1]: line for line in lines if not line.startswith("  ")}
+    assert by_name["crash"].startswith("failed crash (1/5)")
+    assert "IndexError: a bug in forward (see " in by_name["crash"]
+    assert by_name["oom"].startswith("oom ")
+    assert "out of memory" in by_name["oom"]
+    assert "--batch (now 4)" in by_name["oom"]
+    assert by_name["dies"].startswith("failed")
+    assert "SIGKILL" in by_name["dies"]
+    assert "images/s in batches of 4" in measured.first
+    logs = sorted(path.name.partition("-")[0] for path in measured.folder.glob("profiles/*.log"))
+    assert logs == ["crash", "dies"]
+    assert "a bug in forward" in next(measured.folder.glob("profiles/crash*.log")).read_text()
+    assert len(list(measured.folder.glob("profiles/*.json"))) == 3
+
+
+def test_what_was_measured_is_kept(measured: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def run(name: str, *_: object) -> dict[str, str]:
+        started.append(name)
+        return {"status": "failed", "message": "not now"}
+
+    path = profile_path(measured.folder, "normed", cpu_name(), False)
+    text = path.read_text()
+    monkeypatch.setattr(module, "_run", run)
+    assert measured("normed", fuse=True) == [measured.profiles[0], measured.folded]
+    assert measured.line("kept   normed (1/1)")
+    assert not started
+    others = [{"threads": 2}, {"side": 32}, {"batch": 2}, {"precision": "bf16"}, {"force": True}]
+    for number, other in enumerate(others, start=1):
+        path.write_text(text)
+        assert measured("normed", **other) == []
+        assert len(started) == number
+        assert not path.exists()  # what failed now has no number of another time
+    stale = [("torch", "1.0"), ("source", "another file"), ("device", "another machine")]
+    for number, (key, value) in enumerate(stale, start=len(others) + 1):
+        path.write_text(json.dumps({**json.loads(text), key: value}))
+        assert measured("normed") == []
+        assert len(started) == number
+    path.write_text(text)
+    assert measured("tiny", fuse=True) == measured.profiles[1:]
+    assert measured.line("failed tiny folded (1/1)")
+
+
+def test_command_prints_and_writes_the_table(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Registry("detector", base="Detector", package="detectors")
+    monkeypatch.setattr(detectors, "REGISTRY", fresh)
+    console = Console(file=io.StringIO(), width=160)
+    arguments = (64, None, "cpu", 1, "fp32", True, measured.folder, measured.plugins, False)
+    assert run_profile("normed", *arguments, console) == 0
+    text = console.file.getvalue()
+    assert text.count("kept") == 2
+    assert "normed (folded 1 of 1)" in text
+    assert "normed: published in a table; a joke." in text
+    page = (measured.folder / "profile.md").read_text("utf-8").splitlines()
+    for line in (line for line in page if line.startswith("| normed")):
+        assert [cell.strip() for cell in line.split("|")][-3:-1] == ["9.5", "1.5"]
+    assert (measured.folder / "profile.csv").read_text("utf-8").count("\n") == 3
+
+
+@pytest.mark.usefixtures("plugins")
+def test_what_cannot_be_measured(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--precision fp16: write fp32 or bf16"):
+        profile_detectors(["tiny"], tmp_path, "cpu", Console(), precision="fp16")
+    asked = {"detector": "tiny", "device": "cpu", "threads": 1, "plugins": None, "fused": True}
+    nothing_to_send = EventWriter(io.StringIO())
+    with pytest.raises(UserError, match=r"--side 63: tiny needs a multiple of 2, e\.g\. 64"):
+        profiler._measure(argparse.Namespace(**asked, side=63), nothing_to_send)
+    assert profiler._measure(argparse.Namespace(**asked, side=64), nothing_to_send) is None
+
+
+def test_load_of_others_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    if module._busy_seconds() is None:
+        pytest.skip("the system does not tell")
+    clock = iter((10.0, 10.31))  # of others, within 0.1 s
+    monkeypatch.setattr(module, "_busy_seconds", lambda: next(clock))
+    assert "% of a core is used by other processes" in module._load_warning(0.1)
+    monkeypatch.setattr(module, "_busy_seconds", lambda: 10.0)
+    assert module._load_warning(0.01) is None
+    monkeypatch.setattr(module, "_busy_seconds", lambda: None)
+    assert module._load_warning(0.01) is None
+
+
+def test_measuring_ends_with_its_parent(plugins: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from rich.console import Console\n"
+        "from benchmark.profile import run_profile\n"
+        "run_profile('hangs', 64, None, 'cpu', 1, 'fp32', False, Path(sys.argv[1]), "
+        "Path(sys.argv[2]), False, Console())\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(plugins)]
+    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: children(parent.pid))
+        wait_for(lambda: "profiler" in Path(f"/proc/{child(parent)}/cmdline").read_text())
+        measuring = child(parent)
+        os.kill(parent.pid, signal.SIGKILL)
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_for(lambda: not alive(measuring), 20)
+    assert not list(tmp_path.glob("profiles/*.json"))
+
+
+def child(parent: subprocess.Popen) -> int:
+    return children(parent.pid)[0]
+
+
+def test_only_whole_profiles_are_read(measured: Measured, tmp_path: Path) -> None:
+    text = measured.profiles[0].to_json()
+    path = tmp_path / "profile.json"
+    for broken, message in (
+        (text[:100], "not a profile"),
+        (text.replace("profile/1", "profile/2"), "this version reads"),
+        (text.replace('"parameters"', '"size"'), "not a profile"),
+    ):
+        path.write_text(broken)
+        with pytest.raises(RecordError, match=message):
+            read_profile(path)
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_profile(tmp_path / "none.json")
