@@ -158,7 +158,11 @@ for command in (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 good, 1 cells failed, 2 a user's mistake)."""
+    """Run the command line.
+
+    Returns:
+        Exit code: 0 good, 1 cells failed, 2 a user's mistake, 130 Ctrl-C.
+    """
     command = typer.main.get_command(app)
     try:
         result = command.main(arguments, prog_name="run_benchmark.py", standalone_mode=False)
@@ -171,6 +175,9 @@ def main(arguments: list[str] | None = None) -> int:
         err.print("[red]error:[/] ", end="")
         err.print(describe_os_error(error), markup=False, highlight=False)
         return 2
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("interrupted")
+        return 130
     except Exception as error:
         return _usage_error(error)
 

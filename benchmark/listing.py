@@ -16,6 +16,7 @@ import losses
 from benchmark.errors import UserError
 from benchmark.record import Record, RecordError, read_record
 from benchmark.registry import Entry, Registry, add_plugins
+from benchmark.source import find_run
 
 KINDS = {
     "detectors": (detectors.REGISTRY, ("paper", "venue", "variants")),
@@ -189,18 +190,7 @@ def print_run(run: str, output: Path, console: Console) -> None:
     Raises:
         UserError: no such run, several that fit, or a record that cannot be read.
     """
-    path = Path(run)
-    if path.is_dir():
-        path = path / "record.json"
-    if not path.is_file():
-        found = sorted(output.glob(f"**/runs/*/*/seed*-{run}*/record.json"))
-        if len(found) != 1:
-            what = "no run" if not found else f"{len(found)} runs"
-            raise UserError(
-                f"show {run}: {what} of this path or id below {output}; "
-                "`--dry-run` prints the ids of a matrix"
-            )
-        path = found[0]
+    path = find_run(run, output)
     try:
         record = read_record(path)
     except RecordError as error:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
-from detectors import create_detector
+from detectors import create_detector, mxnet
 from detectors.base import Detector, Prediction
 from detectors.weights import load_weights
 from tests.parity import fill
@@ -31,16 +31,35 @@ LAYOUTS = {
     "DataParallel": lambda s: prefixed(s, "module."),
     "LESPS": lambda s: {"state_dict": prefixed(s, "model.")},
     "LESPS in DataParallel": lambda s: {"state_dict": prefixed(s, "module.model.")},
+    "DataParallel in LESPS": lambda s: {"state_dict": prefixed(s, "model.module.")},
+    "wrapped twice": lambda s: {"model": {"state_dict": s, "epoch": 3}},
+    "this harness": lambda s: {
+        "state_dict": s,
+        "epoch": 3,
+        "train_hash": "0123abcd",
+        "job": {"detector": "acm:port", "seed": 0, "settings": {"lr": 0.1, "loss": None}},
+    },
 }
+
+
+def assert_loads(file, state):
+    loaded = create_detector("acm:port", weights=file).state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_layouts(layout, state, tmp_path):
-    file = tmp_path / "w.pth"
-    torch.save(layout(state), file)
-    loaded = create_detector("acm:port", weights=file).state_dict()
-    assert loaded.keys() == state.keys()
-    assert all(torch.equal(loaded[key], state[key]) for key in state)
+    torch.save(layout(state), tmp_path / "w.pth")
+    assert_loads(tmp_path / "w.pth", state)
+
+
+@pytest.mark.parametrize("extension", ["pth", "pth.tar", "tar", "pkl", "pt", "params"])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+def test_the_extension_does_not_matter(extension, zipped, state, tmp_path):
+    file = tmp_path / f"w.{extension}"
+    torch.save({"state_dict": state}, file, _use_new_zipfile_serialization=zipped)
+    assert_loads(file, state)
 
 
 def test_numpy_scalar_of_an_older_numpy(state, tmp_path):
@@ -100,9 +119,47 @@ def test_mismatch_lists_ten_keys_at_most(state, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("source", "prefix", "asked", "fitting"),
+    [
+        ("acm:port", "model.", "acm", "acm:port"),
+        ("acm:official", "", "acm:port", "acm"),
+        ("acm_fpn_port", "", "alcnet", "acm_fpn_port"),
+    ],
+)
+def test_weights_of_another_detector_are_named(source, prefix, asked, fitting, tmp_path):
+    file = tmp_path / "w.pth"
+    torch.save(prefixed(create_detector(source).state_dict(), prefix), file)
+    with pytest.raises(UserError, match=f"; these weights fit {fitting} with default options$"):
+        create_detector(asked, weights=file)
+
+
+def test_weights_of_other_options_are_named(tmp_path):
+    file = tmp_path / "w.pth"
+    torch.save(create_detector("alcnet").state_dict(), file)
+    with pytest.raises(UserError, match=r"3 of the wrong shape.*alcnet with default options$"):
+        create_detector("alcnet", weights=file, in_channels=1)
+
+
 def test_missing_file():
     with pytest.raises(UserError, match=r"nowhere\.pth: no such weights file"):
         create_detector("acm", weights="nowhere.pth")
+
+
+def test_unreadable_file(state, tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    torch.save(state, tmp_path / "w.pth")
+    monkeypatch.setattr(mxnet, "is_params", refuse)
+    with pytest.raises(UserError, match=r"w\.pth: Permission denied$"):
+        create_detector("acm:port", weights=tmp_path / "w.pth")
+
+
+def contains_itself():
+    content = {"epoch": 3}
+    content["net"] = content
+    return content
 
 
 @pytest.mark.parametrize(
@@ -112,9 +169,11 @@ def test_missing_file():
         ({}, "no state_dict"),
         ([1, 2], "no state_dict"),
         ({"state_dict": {"stem": "text"}}, "no state_dict"),
+        ({"state_dict": {0: torch.zeros(1)}}, "no state_dict"),
+        (contains_itself(), "no state_dict"),
         (torch.nn.Conv2d(1, 1, 1), "not readable"),
     ],
-    ids=["no weights", "empty", "list", "no tensors", "whole module"],
+    ids=["no weights", "empty", "list", "no tensors", "numbered", "in itself", "whole module"],
 )
 def test_files_without_weights(content, message, tmp_path):
     file = tmp_path / "w.pth"
@@ -125,7 +184,10 @@ def test_files_without_weights(content, message, tmp_path):
     assert "torch.save(model.state_dict(), path)" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04broken", b"\x80\x02"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint", b"PK\x03\x04broken", b"\x80\x02", b"\x80\x02]q\x00", b"\x80\x02R."],
+)
 def test_files_that_are_not_checkpoints(content, tmp_path):
     file = tmp_path / "w.pth"
     file.write_bytes(content)

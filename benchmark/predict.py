@@ -1,0 +1,416 @@
+"""The `predict` command: images to probability maps, masks, pictures and a table of components.
+
+OUTPUT/
+    probability/<stem>.png   16-bit grey, round(65535 p)
+    mask/<stem>.png          255 where p > threshold, else 0
+    overlay/<stem>.png       the image, stretched and enlarged, with each component outlined
+    components.csv           one row a component of a mask, see `Component`
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+from rich.console import Console
+from rich.progress import track
+
+from benchmark.console import PLAIN_EVERY, duration
+from benchmark.errors import UserError
+from benchmark.evaluation.inference import predict
+from benchmark.source import Source
+from benchmark.store import write_atomic
+from datasets.files import read_grey
+from detectors.base import Detector
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""What is taken from a folder; the case does not matter."""
+
+PATIENCE = 2.0
+"""Seconds before the first line about the progress, where the output is no terminal."""
+
+PICTURE_SIDE, LARGEST_FACTOR = 1024, 8
+"""Overlays are enlarged so that their longer side reaches this, px, but not by more."""
+COLOUR, FONT_SIZE = "#ff40d0", 18  # a colour that is told apart from every grey
+
+
+class Component(NamedTuple):
+    """An 8-connected component of a mask; its fields are columns of `components.csv`.
+
+    Rows and columns count from 0 at the top left pixel. (row, column) is the centroid: the mean
+    of the pixels' indices, all with the same weight, so integers are centres of pixels. Scores are
+    over the probabilities of its pixels, area, height and width in pixels.
+    """
+
+    row: float
+    column: float
+    area: int
+    mean_score: float
+    max_score: float
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def predict_files(
+    source: Source,
+    inputs: list[Path],
+    output: Path,
+    threshold: float = 0.5,
+    device: str = "auto",
+    overlay: bool = True,
+    console: Console | None = None,
+    *,
+    precision: str = "fp32",
+) -> int:
+    """Run a network on image files and write what it finds below `output`.
+
+    An image that fails gets one line, and the others are done nevertheless. Files of the same name
+    are replaced; each is written whole or not at all, the table last.
+
+    Args:
+        source: the network.
+        inputs: image files and folders of them (not searched recursively).
+        output: folder for the results.
+        threshold: a pixel belongs to a target where its probability is above.
+        device: `auto`, `cpu`, `cuda` or `cuda:K`.
+        overlay: draw the pictures, too.
+        console: where to report.
+        precision: `fp32` or `bf16`; scores of a run in bf16 differ slightly from those in fp32.
+
+    Returns:
+        How many images were done.
+
+    Raises:
+        UserError: nothing to do, names that clash, or (at the end) images that failed.
+        OSError: the results cannot be written.
+    """
+    console = console or Console()
+    if not 0 <= threshold <= 1:
+        raise UserError(f"--threshold {threshold:g}: a probability, so between 0 and 1")
+    paths = find_images(inputs, console)
+    _check_names(paths, output)
+    where = _device(device)
+    detector = source.detector.to(where, memory_format=torch.channels_last)
+    autocast = partial(torch.autocast, where.type, torch.bfloat16, enabled=precision == "bf16")
+    network = partial(predict, detector, device=where, autocast=autocast)
+    table = output / "components.csv"
+    table.unlink(missing_ok=True)  # it would not fit the new maps if this is interrupted
+    rows: list[tuple[object, ...]] = []
+    failed = 0
+    for path in _with_progress(paths, console):
+        try:
+            image = _read(path)
+            _check_size(path, image, detector)
+            probability = _apply(network, image, path)
+        except UserError as error:
+            failed += 1
+            console.print(f"failed {error}", highlight=False, markup=False, soft_wrap=True)
+            continue
+        mask = probability > threshold
+        components = measure(mask, probability)
+        maps = {
+            "probability": np.rint(probability.astype(np.float64) * 65535).astype(np.uint16),
+            "mask": mask.astype(np.uint8) * 255,
+        }
+        if overlay:
+            maps["overlay"] = draw_overlay(image, mask, components)
+        for kind, array in maps.items():
+            write_atomic(output / kind / f"{path.stem}.png", _png(array))
+        rows += [(path.name, k, *_rounded(c)) for k, c in enumerate(components, start=1)]
+    write_atomic(table, _csv(rows))
+    done = len(paths) - failed
+    console.print(
+        f"{source.description}: {len(rows)} components above {threshold:g} in {done} images; "
+        f"see {output}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )  # fmt: skip
+    if failed:
+        raise UserError(f"{failed} of {len(paths)} images failed (see above); the others are done")
+    return done
+
+
+def find_images(inputs: list[Path], console: Console) -> list[Path]:
+    """Image files, and those of folders, each once; says what it leaves out.
+
+    Raises:
+        UserError: a path that is missing, or a folder without images.
+    """
+    found: dict[Path, Path] = {}  # by what a path really is
+    for given in inputs:
+        if given.is_dir():
+            files = sorted(given.iterdir())
+            images = [f for f in files if f.suffix.lower() in SUFFIXES and _is_plain(f)]
+            skipped = [f.name for f in files if f not in images]
+            if not images:
+                raise UserError(
+                    f"{given}: no images in this folder (looked for {', '.join(SUFFIXES)}; "
+                    "folders inside it are not searched)"
+                )
+            if skipped:
+                some = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+                text = f"{given}: skipped {len(skipped)} that are no images ({some})"
+                console.print(text, highlight=False, markup=False, soft_wrap=True)
+        elif given.is_file():
+            images = [given]
+        else:
+            raise UserError(f"{given}: no such file or folder")
+        for path in images:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def measure(mask: np.ndarray, probability: np.ndarray) -> list[Component]:
+    """The components of a mask, from top to bottom.
+
+    Args:
+        mask: (H, W) bool.
+        probability: (H, W) float32.
+    """
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(
+        mask.view(np.uint8), connectivity=8
+    )
+    inside, scores = labels[mask], probability[mask]
+    total = np.bincount(inside, scores, minlength=count)  # in float64
+    peak = np.zeros(count, np.float32)
+    np.maximum.at(peak, inside, scores)
+    found = []
+    for label in range(1, count):  # 0 is the background
+        left, top, width, height, area = stats[label].tolist()
+        column, row = centroids[label].tolist()
+        mean = float(total[label]) / area
+        found.append(
+            Component(row, column, area, mean, float(peak[label]), top, left, height, width)
+        )
+    return sorted(found, key=lambda c: (c.top, c.left))
+
+
+def draw_overlay(image: np.ndarray, mask: np.ndarray, components: list[Component]) -> np.ndarray:
+    """The image with an outline around each component, and its number and mean score beside it.
+
+    Outlines and texts keep a pixel of the image away from every component, so nothing of a target
+    is hidden; a text that finds no free place is left out.
+
+    Args:
+        image: (H, W) uint8 or uint16.
+        mask: (H, W) bool.
+        components: of the mask, in the order of their numbers.
+
+    Returns:
+        (k H, k W, 3) uint8; k enlarges small images.
+    """
+    factor = min(-(-PICTURE_SIDE // max(image.shape)), LARGEST_FACTOR)
+    grey = _enlarge(_stretch(image), factor)
+    gap, line = max(factor, 3), max(factor // 2, 2)
+    halo = _grow(_enlarge(mask.view(np.uint8), factor), gap)
+    outline = _grow(halo, line)
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    picture[outline > halo] = ImageColor.getrgb(COLOUR)
+
+    taken = outline > 0
+    canvas = Image.fromarray(picture)
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(FONT_SIZE)
+    for number, component in enumerate(components, start=1):
+        text = f"{number}: {component.mean_score:.2f}"
+        x0, y0, x1, y1 = draw.textbbox((0, 0), text, font, stroke_width=2)
+        size = round(x1 - x0), round(y1 - y0)
+        corner = _free_place(taken, component, factor, gap + line, *size)
+        if corner is not None:
+            at = corner[0] - x0, corner[1] - y0
+            draw.text(at, text, "white", font, stroke_width=2, stroke_fill="black")
+    return np.asarray(canvas)
+
+
+def _free_place(
+    taken: np.ndarray, component: Component, factor: int, margin: int, width: int, height: int
+) -> tuple[int, int] | None:
+    """Where a text of this size fits beside a component: its (x, y), which is then taken."""
+    top, left = component.top * factor - margin, component.left * factor - margin
+    bottom = (component.top + component.height) * factor + margin
+    right = (component.left + component.width) * factor + margin
+    before, above = left - width, top - height
+    middle, centre = (top + bottom - height) // 2, (left + right - width) // 2
+    for x, y in (
+        (right, middle), (before, middle), (centre, bottom), (centre, above),
+        (right, bottom), (right, above), (before, bottom), (before, above),
+    ):  # fmt: skip
+        if min(x, y) < 0:
+            continue
+        area = taken[y : y + height, x : x + width]
+        if area.shape == (height, width) and not area.any():
+            area[:] = True
+            return x, y
+    return None
+
+
+def _check_names(paths: list[Path], output: Path) -> None:
+    """Refuse inputs whose results would overwrite each other's, or the inputs.
+
+    Raises:
+        UserError: naming the files.
+    """
+    by_stem: dict[str, Path] = {}
+    sources = {path.resolve() for path in paths}
+    for path in paths:
+        other = by_stem.setdefault(path.stem, path)
+        if other is not path:
+            raise UserError(
+                f"{other} and {path}: both would be written as {path.stem}.png; rename one, or "
+                "predict them into two folders"
+            )
+        for kind in ("probability", "mask", "overlay"):
+            if (output / kind / f"{path.stem}.png").resolve() in sources:
+                raise UserError(f"{path}: would be overwritten; choose another --output")
+
+
+def _device(name: str) -> torch.device:
+    """The device to compute on.
+
+    Raises:
+        UserError: one that is not there.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        name = "cuda" if gpus else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:K")
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise UserError(f"--device {name}: this torch sees {gpus} GPU(s); use --device cpu")
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, as in scoring
+    return device
+
+
+def _read(path: Path) -> np.ndarray:
+    """Decode an image to grey levels.
+
+    Raises:
+        UserError: undecodable.
+    """
+    try:
+        grey = read_grey(path)
+        with Image.open(path) as image:
+            mode = image.mode
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its bytes provoke
+        raise UserError(f"{path}: cannot be decoded ({_first_line(error)})") from None
+    if mode == "F":
+        raise UserError(f"{path}: floating-point image; convert it to 8 or 16 bits")
+    return grey
+
+
+def _check_size(path: Path, image: np.ndarray, detector: Detector) -> None:
+    """Refuse images that are too small even when they are padded to the stride.
+
+    Raises:
+        UserError: naming both sizes.
+    """
+    height, width = image.shape
+    if min(n + -n % detector.stride for n in image.shape) < detector.min_size:
+        raise UserError(
+            f"{path}: {width}x{height} px, but {detector.name} needs at least "
+            f"{detector.min_size} px a side"
+        )
+
+
+def _apply(
+    network: Callable[[np.ndarray], np.ndarray], image: np.ndarray, path: Path
+) -> np.ndarray:
+    """Probabilities (H, W) of an image.
+
+    Raises:
+        UserError: it does not fit into memory, or the answer is no number.
+    """
+    try:
+        probability = network(image)
+    except RuntimeError as error:
+        if "out of memory" not in str(error) and "allocate memory" not in str(error):
+            raise
+        height, width = image.shape
+        raise UserError(
+            f"{path}: {width}x{height} px do not fit into memory; cut it into tiles"
+        ) from None
+    if not np.isfinite(probability).all():
+        raise UserError(f"{path}: the network answers NaN; its weights are damaged or diverged")
+    return probability
+
+
+def _with_progress(paths: list[Path], console: Console) -> Iterator[Path]:
+    """The paths one by one, saying how far it is: as a bar in a terminal, as lines elsewhere."""
+    if console.is_terminal:
+        yield from track(paths, "images", console=console, transient=True)
+        return
+    started = time.monotonic()
+    said = started + PATIENCE - PLAIN_EVERY
+    for done, path in enumerate(paths):
+        now = time.monotonic()
+        if done and now - said >= PLAIN_EVERY:
+            said = now
+            left = (now - started) / done * (len(paths) - done)
+            console.print(f"{done} of {len(paths)} images, {duration(left)} left", highlight=False)
+        yield path
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file that is not hidden (macOS leaves `._name.png` on foreign disks)."""
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _stretch(image: np.ndarray) -> np.ndarray:
+    """Grey values between the 0.5 and 99.9 percentile to 0..255: infrared images are flat."""
+    low, high = np.percentile(image, (0.5, 99.9))
+    return np.rint(255 * np.clip((image - low) / max(high - low, 1.0), 0, 1)).astype(np.uint8)
+
+
+def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:
+    """Each pixel as a square of `factor` by `factor`."""
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _grow(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Dilate a uint8 mask by `radius` px in all eight directions."""
+    return cv2.dilate(mask, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
+
+
+def _png(array: np.ndarray) -> memoryview:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getbuffer()
+
+
+def _csv(rows: list[tuple[object, ...]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("image", "component", *Component._fields))
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _rounded(component: Component) -> list[object]:
+    """Centroids to a thousandth of a pixel, scores to a millionth."""
+    digits = {"row": 3, "column": 3, "mean_score": 6, "max_score": 6}
+    return [
+        f"{value:.{digits[key]}f}" if key in digits else value
+        for key, value in component._asdict().items()
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,1 @@
+"""Benchmarks of the harness's own code; `python -m tests.bench --help`."""
