@@ -175,9 +175,6 @@ def main(arguments: list[str] | None = None) -> int:
         err.print("[red]error:[/] ", end="")
         err.print(describe_os_error(error), markup=False, highlight=False)
         return 2
-    except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted")
-        return 130
     except Exception as error:
         return _usage_error(error)
 

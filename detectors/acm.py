@@ -72,6 +72,7 @@ class ACM(Detector):
     variants = ("official", "official_deep", "port")
     paper = "Asymmetric Contextual Modulation for Infrared Small Target Detection"
     venue = "WACV 2021"
+    year = 2021
     source = (
         "arXiv:2009.14530; checked against github.com/YimianDai/open-acm@95e0aec (MXNet) "
         "and github.com/XinyiYing/LESPS@9292bba (port)"
@@ -80,6 +81,7 @@ class ACM(Detector):
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     stride = 4
+    min_batch = 2
     recipe = {
         "optimizer": "mxnet_adagrad",
         "lr": 0.05,
@@ -89,8 +91,16 @@ class ACM(Detector):
         "batch_size": 8,
         "base_size": 512,
         "crop_size": 480,
-        "loss": "soft_iou",
+        "loss": "soft_iou_batch",
         "warm_epoch": -1,
+    }
+    cost = {"parameters": 0.517, "macs": 6.559}
+    published_cost = {
+        "parameters": 0.398,
+        "flops": 0.402,
+        "source": "BasicIRSTD README",
+        "difference": "the variant port; printed as FLOPs, but multiply-adds, with those of "
+        "layers other than convolutions",
     }
 
     def __init__(self, variant: str = "official", **options: Any) -> None:
@@ -107,7 +117,7 @@ class ACM(Detector):
         self.stride = 16 if deep else 4
         self.align_corners = layout.align_corners
 
-        make_stem = _deep_stem if deep else _tiny_stem
+        make_stem = deep_stem if deep else tiny_stem
         self.stem = make_stem(layout.in_channels, layout.stem_affine)
         self.layer1 = stage(ResidualBlock, 16, 16, blocks)
         self.layer2 = stage(ResidualBlock, 16, 32, blocks, stride=2)
@@ -119,7 +129,7 @@ class ACM(Detector):
         self.uplayer1 = stage(ResidualBlock, 16, 16, blocks)
         self.fuse1 = AsymmetricFusion(16)
         self.head = FCNHead(16)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Prediction:
         """Images (B, C, H, W) to logits (B, 1, H, W)."""
@@ -146,8 +156,8 @@ class AsymmetricFusion(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         narrow = channels // 4
-        self.topdown = nn.Sequential(nn.AdaptiveAvgPool2d(1), *_gate(channels, narrow))
-        self.bottomup = nn.Sequential(*_gate(channels, narrow))
+        self.topdown = nn.Sequential(nn.AdaptiveAvgPool2d(1), *gate(channels, narrow))
+        self.bottomup = nn.Sequential(*gate(channels, narrow))
         self.post = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()
         )
@@ -157,7 +167,8 @@ class AsymmetricFusion(nn.Module):
         return self.post(2 * low * self.topdown(high) + 2 * high * self.bottomup(low))
 
 
-def _gate(channels: int, narrow: int) -> list[nn.Module]:
+def gate(channels: int, narrow: int) -> list[nn.Module]:
+    """Layers from (B, C, H, W) to weights in (0, 1) of that shape."""
     return [
         nn.Conv2d(channels, narrow, 1),
         nn.BatchNorm2d(narrow),
@@ -176,11 +187,13 @@ def _conv_bn(c_in: int, c_out: int, stride: int = 1) -> list[nn.Module]:
     ]
 
 
-def _tiny_stem(in_channels: int, affine: bool) -> nn.Sequential:
+def tiny_stem(in_channels: int, affine: bool) -> nn.Sequential:
+    """Images to 16 channels at full resolution."""
     return nn.Sequential(nn.BatchNorm2d(in_channels, affine=affine), *_conv_bn(in_channels, 16))
 
 
-def _deep_stem(in_channels: int, affine: bool) -> nn.Sequential:
+def deep_stem(in_channels: int, affine: bool) -> nn.Sequential:
+    """Images to 16 channels at a quarter of the resolution."""
     return nn.Sequential(
         nn.BatchNorm2d(in_channels, affine=affine),
         *_conv_bn(in_channels, 8, stride=2),
@@ -190,7 +203,7 @@ def _deep_stem(in_channels: int, affine: bool) -> nn.Sequential:
     )
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """The official initialisation: MXNet's `MSRAPrelu` over the average fan, biases zero."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         gain = nn.init.calculate_gain("leaky_relu", 0.25)

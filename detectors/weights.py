@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, describe_os_error
+from detectors import REGISTRY, create_detector, mxnet
 from detectors.base import Detector
+
+_Adapt = Callable[[dict[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
+"""Turns the content of a file into a state_dict for a network with the given one."""
 
 _WRAPPERS = ("state_dict", "net", "model")  # layouts in circulation: {"net": state_dict, ...}
 _PREFIXES = ("module.", "model.")  # DataParallel; the LESPS and BasicIRSTD ports
@@ -32,21 +35,53 @@ _NUMPY_SCALARS = [
 def load_weights(detector: Detector, path: str | Path) -> None:
     """Load a checkpoint into `detector`, in place; every key and shape must fit.
 
-    Accepts a bare state_dict or one under `state_dict`, `net` or `model`, with or without the
-    prefixes `module.` and `model.`. Nothing in the file is executed.
+    Accepts what `torch.save` wrote, a bare state_dict or one under `state_dict`, `net` or `model`
+    (this harness's `weights.pt` is one), with or without the prefixes `module.` and `model.`; and
+    MXNet's `.params`. The content decides, not the extension. Nothing in the file is executed.
 
     Raises:
         UserError: the file is missing, not a checkpoint, or does not fit the detector.
     """
     path = Path(path)
-    state = _strip_prefixes(_read(path), detector.state_dict())
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file; give the path of a checkpoint")
+    content, adapt = _open(path)
     own = detector.state_dict()
+    state = adapt(content, own)
+    problems = _problems(state, own)
+    if problems:
+        remedy = "name the detector, variant and options that these weights were trained with"
+        variants = getattr(detector, "variants", ())
+        if variants:
+            remedy += f" (variants: {', '.join(variants)})"
+        fitting = _fitting(content, adapt)
+        if fitting:
+            remedy = f"these weights fit {' or '.join(fitting)} with default options"
+        raise UserError(
+            f"{path}: weights do not fit {detector.name}: {'; '.join(problems)}; {remedy}"
+        )
+    detector.load_state_dict(state)
+
+
+def _open(path: Path) -> tuple[dict[str, Tensor], _Adapt]:
+    """The tensors in a file, and what makes a state_dict of them."""
+    try:
+        is_params = mxnet.is_params(path)
+    except OSError as error:
+        raise UserError(describe_os_error(error)) from None
+    if is_params:
+        return mxnet.read_params(path), mxnet.to_state_dict
+    return _read(path), _strip_prefixes
+
+
+def _problems(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """How the keys and shapes of `state` differ from those of the network, `own`."""
     wrong = [
         f"{key} is {_shape(state[key])}, needs {_shape(own[key])}"
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
-    problems = [
+    return [
         f"{len(keys)} {kind} ({_listed(keys)})"
         for kind, keys in (
             ("missing", [key for key in own if key not in state]),
@@ -55,37 +90,43 @@ def load_weights(detector: Detector, path: str | Path) -> None:
         )
         if keys
     ]
-    if problems:
-        variants = getattr(detector, "variants", ())
-        other = f" (variants: {', '.join(variants)})" if variants else ""
-        raise UserError(
-            f"{path}: weights do not fit {detector.name}: {'; '.join(problems)}; name the "
-            f"detector, variant and options that these weights were trained with{other}"
-        )
-    detector.load_state_dict(state)
+
+
+def _fitting(content: dict[str, Tensor], adapt: _Adapt) -> list[str]:
+    """Names of the detectors, with default options, that these weights fit."""
+    found = []
+    for name in REGISTRY.names():
+        for variant in REGISTRY.get(name).data.get("variants", ("",)):
+            full = f"{name}:{variant}" if variant else name
+            try:
+                with torch.device("meta"):  # keys and shapes without values
+                    own = create_detector(full).state_dict()
+            except Exception:  # whatever a plug-in raises there: it is not the one
+                continue
+            if own and not _problems(adapt(content, own), own):
+                found += REGISTRY.match([full])
+    return found
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file; give the path of a PyTorch checkpoint")
+    """The state_dict in a file of PyTorch's."""
     try:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             content: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file raises whatever its bytes provoke
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
             f"{path}: not readable as a PyTorch checkpoint ({reason}); save only the weights, "
             f"with torch.save(model.state_dict(), path)"
         ) from None
-    if isinstance(content, Mapping):
-        for key in _WRAPPERS:
-            if isinstance(content.get(key), Mapping):
-                content = content[key]
-                break
+    for _ in _WRAPPERS:  # nested at most so deep: a pickle can contain itself
+        if isinstance(content, Mapping):
+            wrapped = (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping))
+            content = next(wrapped, content)
     if (
         not isinstance(content, Mapping)
         or not content
-        or not all(isinstance(value, Tensor) for value in content.values())
+        or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
         raise UserError(
             f"{path}: no state_dict in this file, neither bare nor under "
@@ -94,14 +135,11 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _strip_prefixes(state: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
-    """Remove the prefixes that every key of the file has and the detector's own keys have not."""
-    own = list(own)
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state) and not any(
-            key.startswith(prefix) for key in own
-        ):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+def _strip_prefixes(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefixes that every key of the file has and the network's own keys have not."""
+    removable = [p for p in _PREFIXES if not any(key.startswith(p) for key in own)]
+    while prefix := next((p for p in removable if all(k.startswith(p) for k in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 
