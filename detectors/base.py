@@ -62,6 +62,9 @@ class Detector(nn.Module):
     """Size as printed: `parameters` (millions), `flops` (giga, whatever the source means by it),
     `source` (where printed), `difference` (why ours differs, if it does)."""
 
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
+
     warm_epoch: int = -1
     """Last warm-up epoch, counted from 0 (-1: none); set by the harness, read in `begin_epoch`."""
 
