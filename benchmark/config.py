@@ -92,7 +92,7 @@ class Settings(_Strict):
 
 
 class Plan(_Strict):
-    """What to run, and where; none of this changes a result."""
+    """What to run, and where; only `overrides` and `weights` reach a run's settings."""
 
     preset: str = "quick"
     detectors: tuple[str, ...] = ("all",)
@@ -106,6 +106,9 @@ class Plan(_Strict):
     plugins: Path | None = None
     weights: Path | None = None
     profile: bool = True
+    overrides: dict[str, dict[str, Any]] = Field(
+        {}, description="settings of single detectors, over the preset's; by name"
+    )
 
 
 def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,6 +137,10 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
             near = difflib.get_close_matches(name, valid, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
             raise UserError(f"{where}: unknown key '{key}'; {hint}")
+    for detector, more in (plan.get("overrides") or {}).items():
+        found, plan["overrides"][detector] = split_keys(more, f"{where}: overrides: {detector}")
+        if found:
+            raise UserError(f"{where}: overrides: {detector}: '{next(iter(found))}' is no setting")
     for name in ("detectors", "losses", "datasets", "seeds"):
         if name in plan:
             plan[name] = _as_tuple(plan[name])

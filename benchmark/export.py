@@ -28,8 +28,9 @@ OPSET = 18
 """What torch writes without conversion; onnxruntime reads it since 1.14 (2023)."""
 THRESHOLD = 0.5
 """Above it a pixel is a target, as scoring has it."""
-TOLERANCE = 1e-4
-"""Largest difference of a probability between onnxruntime and torch."""
+TOLERANCE = 1e-3
+"""Largest difference of a probability between onnxruntime and torch: rounding of large logits
+makes 1e-4, and the smallest real mistake (another grid, a swapped input) 1e-2 and more."""
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Axes that are free wherever the network allows it."""
 

@@ -73,7 +73,7 @@ def _print_detectors(console: Console) -> None:
             cost = data.get("cost", {})
             table.add_row(
                 f"  [cyan]{name}[/]",
-                data.get("venue", ""),
+                _where(data),
                 f"{data.get('in_channels', '?')} ch, x{data.get('stride', 1)}",
                 f"{cost['parameters']:.2f} M" if cost else "",
                 f"{cost['macs']:.2f} G" if cost else "",
@@ -87,6 +87,12 @@ def _print_detectors(console: Console) -> None:
     table.caption_justify = "left"
     console.print(table)
     console.print()
+
+
+def _where(data: dict[str, object]) -> str:
+    """Venue and year."""
+    venue, year = str(data.get("venue", "")), str(data.get("year") or "")
+    return venue if year in venue else f"{venue}, {year}"
 
 
 def _recipe(recipe: dict[str, object]) -> str:

@@ -63,7 +63,8 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
             )
         for detector in _match(detectors.REGISTRY, plan.detectors):
             data = detectors.REGISTRY.get(detector).data
-            settings = resolve_settings(data.get("recipe", {}), preset, options)
+            layer = preset | plan.overrides.get(detector.partition(":")[0], {})
+            settings = resolve_settings(data.get("recipe", {}), layer, options)
             for protocol in settings.protocols:
                 describe_protocol(protocol)  # refuses unknown names
             pairs: Sequence[tuple[str, int]] = [(NO_LOSS, 0)]
@@ -102,10 +103,10 @@ def _check_fit(detector: str, data: dict[str, Any], settings: Settings) -> None:
         fit = max(stride, -(-smallest // stride) * stride)  # the smallest good size
         lower = max(crop // stride * stride, fit)
         good = f"{lower}" if lower >= crop else f"{lower} or {lower + stride}"
-        least = f", {smallest} or more" if smallest > stride else ""
-        raise UserError(
-            f"--crop-size {crop}: {detector} needs a multiple of {stride}{least}, e.g. {good}"
+        needs = [f"a multiple of {stride}"] * (stride > 1) + [f"{smallest} or more"] * (
+            smallest > stride
         )
+        raise UserError(f"--crop-size {crop}: {detector} needs {', '.join(needs)}, e.g. {good}")
     if batch < data.get("min_batch", 1):
         raise UserError(
             f"--batch-size {batch}: {detector} normalises over the batch and needs at least "

@@ -104,3 +104,12 @@ def test_unknown_or_broken_preset(tmp_path):
     path.write_text("- epochs")
     with pytest.raises(UserError, match="mapping"):
         read_preset(str(path))
+
+
+def test_overrides_of_single_detectors_are_checked():
+    plan, _ = split_keys({"overrides": {"acm": {"crop-size": 96}}}, "here")
+    assert plan["overrides"] == {"acm": {"crop_size": 96}}
+    with pytest.raises(UserError, match="here: overrides: acm: unknown key 'crop'; did you mean"):
+        split_keys({"overrides": {"acm": {"crop": 96}}}, "here")
+    with pytest.raises(UserError, match="here: overrides: acm: 'seeds' is no setting"):
+        split_keys({"overrides": {"acm": {"seeds": 1}}}, "here")

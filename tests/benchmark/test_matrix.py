@@ -84,6 +84,7 @@ def fits(tmp_path, monkeypatch):
     monkeypatch.setattr(detectors, "REGISTRY", registry)
 
 
+@pytest.mark.usefixtures("fits")
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -92,12 +93,13 @@ def fits(tmp_path, monkeypatch):
         ({"crop_size": 72, "batch_size": 1}, "--batch-size 1: picky .* needs at least 2"),
     ],
 )
-def test_what_does_not_fit_the_detector_is_refused(tmp_path, fits, settings, message):
+def test_what_does_not_fit_the_detector_is_refused(tmp_path, settings, message):
     with pytest.raises(UserError, match=message):
         make_matrix(plan(tmp_path, detectors=("picky",)), {}, settings)
 
 
-def test_what_is_not_trained_has_one_cell_whatever_the_training_settings(tmp_path, fits):
+@pytest.mark.usefixtures("fits")
+def test_what_is_not_trained_has_one_cell_whatever_the_training_settings(tmp_path):
     many, other = (
         make_matrix(plan(tmp_path, detectors=("untrained",), seeds=seeds), {"lr": lr}, options)
         for seeds, lr, options in (((0, 1), 0.1, {}), ((5,), 0.2, {"epochs": 9, "crop_size": 50}))
@@ -109,7 +111,8 @@ def test_what_is_not_trained_has_one_cell_whatever_the_training_settings(tmp_pat
     assert limited.job.id != cell.job.id
 
 
-def test_scoring_without_training_needs_weights(tmp_path, fits):
+@pytest.mark.usefixtures("fits")
+def test_scoring_without_training_needs_weights(tmp_path):
     with pytest.raises(UserError, match=r"--epochs 0 .*: acm needs --weights FILE"):
         make_matrix(plan(tmp_path, detectors=("acm",)), {}, {"epochs": 0})
     with pytest.raises(UserError, match="untrained is not trained, it has no weights"):
@@ -117,6 +120,19 @@ def test_scoring_without_training_needs_weights(tmp_path, fits):
     given = {"epochs": 0, "weights": "w.pth sha256:0"}
     (cell,) = make_matrix(plan(tmp_path, detectors=("acm",)), {}, given)
     assert (cell.job.loss, cell.job.settings.weights) == ("none", "w.pth sha256:0")
+
+
+def test_overrides_lie_between_preset_and_command_line(tmp_path):
+    overrides = {"acm": {"lr": 0.3, "epochs": 7, "crop_size": 96}}
+    cells = make_matrix(
+        plan(tmp_path, detectors=("acm:port", "unet"), overrides=overrides),
+        {"lr": 0.2, "crop_size": 64},
+        {"epochs": 3},
+    )
+    found = {c.job.detector: c.job.settings for c in cells}
+    port, unet = found["acm:port"], found["unet"]
+    assert (port.lr, port.epochs, port.crop_size) == (0.3, 3, 96)
+    assert (unet.lr, unet.epochs, unet.crop_size) == (0.2, 3, 64)
 
 
 def test_an_option_that_a_setting_would_overwrite_is_refused(tmp_path):

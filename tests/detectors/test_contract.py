@@ -14,6 +14,7 @@ from benchmark.config import Settings
 from benchmark.errors import UserError
 from benchmark.evaluation.cost import count_macs, count_parameters
 from benchmark.evaluation.inference import predict
+from benchmark.source import Source
 from detectors import REGISTRY, create_detector
 from detectors.base import Detector, Prediction
 from losses import list_losses
@@ -248,6 +249,18 @@ def test_constant_image_is_finite(name, training, value):
     model = make(name).train(training)
     x = torch.full_like(batch(model, 2, 2, 2), value)
     assert model(x).logits.isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", dict.fromkeys(name.partition(":")[0] for name in TRAINED))
+def test_onnx_export_agrees_with_torch(name, tmp_path):
+    """`export_onnx` runs the file at two sizes and batches and raises where they differ."""
+    pytest.importorskip("onnxruntime")
+    from benchmark.export import export_onnx
+
+    model = make(name).eval()
+    export_onnx(Source(model, name, "contract test"), tmp_path / "a.onnx", side(model, 3))
+    assert (tmp_path / "a.onnx").stat().st_size > 0
 
 
 @each_trained

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -168,7 +170,7 @@ def test_weights_of_a_run_score_the_same_without_training(finished, tmp_path):
 
 
 def test_adding_a_detector_takes_one_file(tmp_path):
-    """What CONTRIBUTING.md says, done: its own example file, listed and run."""
+    """What CONTRIBUTING.md says, done: its own example file in list, matrix, tables, tests."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = text.partition("```python\n")[2].partition("```")[0]
     assert "class MyDetector(Detector)" in code
@@ -177,9 +179,24 @@ def test_adding_a_detector_takes_one_file(tmp_path):
     (plugins / "my_detector.py").write_text(code, encoding="utf-8")
     listed = run("list", "detectors", "--plugins", plugins)
     assert "my_detector" in listed.stdout
+    shown = run("show", "my_detector", "--plugins", plugins)
+    assert "Title of your paper" in shown.stdout
+    matrix = run("--detectors", "all", "--plugins", plugins, "--dry-run")
+    assert "my_detector" in matrix.stdout
     result = run(
-        "--detectors", "my_detector", "--plugins", plugins, "--limit", "8", "--epochs", "1",
-        "--device", "cpu", "--output", tmp_path / "out",
+        "--detectors", "my_detector,top_hat", "--plugins", plugins, "--limit", "8",
+        "--epochs", "1", "--device", "cpu", "--output", tmp_path / "out",
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
-    assert "my_detector" in (tmp_path / "out/report/leaderboard.csv").read_text()
+    with (tmp_path / "out/report/leaderboard.csv").open() as file:
+        rows = {row["detector"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == {"my_detector", "top_hat"}
+    assert all(float(row["latency_ms"]) > 0 for row in rows.values())
+    assert (rows["top_hat"]["loss"], rows["top_hat"]["epochs"]) == ("none", "0")
+    contract = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/detectors/test_contract.py",
+         "--plugins", str(plugins), "-k", "my_detector", "-p", "no:cacheprovider"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert contract.returncode == 0, contract.stdout
+    assert int(contract.stdout.rpartition(" passed")[0].split()[-1]) > 15
