@@ -133,7 +133,7 @@ def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
     names = [name for name, found in states.items() if "done" in found]
     if names:
         profile_detectors(
-            names, plan.output, plan.device, console, plugins=plan.plugins, seconds=1.0
+            names, plan.output, plan.device, console, plugins=plan.plugins, seconds=0.3
         )
 
 

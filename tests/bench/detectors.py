@@ -30,7 +30,7 @@ Measured = tuple[dict[str, list[float]], dict[str, str]]
 
 HEADER = (
     f"{'detector':9}{'measured':24}{'plain':>8}{'ours':>8}{'floor':>8}"
-    f"  {'plain / ours':18}{'ours / floor':18}{'n':>3}"
+    f"  {'plain / ours':17} {'ours / floor':17}{'n':>4}"
 )
 
 
@@ -76,7 +76,7 @@ def _row(name: str, what: str, times: dict[str, list[float]], ours: str) -> dict
     ms = [1000 * statistics.median(t) for t in (plain, own, floor)]
     print(
         f"{name:9}{what:24}{ms[0]:8.1f}{ms[1]:8.1f}{ms[2]:8.1f}"
-        f"  {gain!s:18}{excess!s:18}{len(own):3}",
+        f"  {gain!s:17} {excess!s:17}{len(own):4}",
         flush=True,
     )
     return {
