@@ -56,7 +56,8 @@ def benchmark(
     ] = None,
     losses: Annotated[
         str | None,
-        typer.Option("--losses", "--loss", rich_help_panel=WHAT, help="the same for losses"),
+        typer.Option("--losses", "--loss", rich_help_panel=WHAT,
+                     help="the same for losses; published: each detector's own"),
     ] = None,
     datasets: Annotated[
         str | None,

@@ -90,13 +90,20 @@ def profile(
     Every detector runs in a fresh process, one after the other, warmed up and synchronised. Run
     nothing else on the machine meanwhile.
     """
-    from benchmark.profile import run_profile
+    import detectors as package
+    from benchmark.listing import load_plugins
+    from benchmark.plan.matrix import preflight
+    from benchmark.profile import profile_detectors
+    from benchmark.report.cost_table import write_cost_table
 
-    raise typer.Exit(
-        run_profile(
-            detectors, side, batch, device, threads, precision, fuse, output, plugins, force, out
-        )
+    load_plugins(plugins)
+    names = package.REGISTRY.match([detectors])
+    preflight(output)
+    profiles, failed = profile_detectors(
+        names, output, device, out, side, batch, threads, precision, fuse, plugins, force
     )
+    write_cost_table(profiles, output, out)
+    raise typer.Exit(1 if failed else 0)
 
 
 def predict(

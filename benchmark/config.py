@@ -45,8 +45,8 @@ class Settings(_Strict):
     )
     lr: float = Field(0.05, gt=0, description="learning rate")
     weight_decay: float = Field(0.0, ge=0, description="weight decay")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="learning rate schedule"
+    schedule: Literal["constant", "cosine", "steps"] = Field(
+        "constant", description="learning rate: steps is x0.1 after 1/2 and 3/4 of the epochs"
     )
     warm_epoch: int = Field(
         5, ge=-1, description="last warm-up epoch of MSHNet and SLS, counted from 0; -1: none"
@@ -137,8 +137,11 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
             near = difflib.get_close_matches(name, valid, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
             raise UserError(f"{where}: unknown key '{key}'; {hint}")
-    for detector, more in (plan.get("overrides") or {}).items():
-        found, plan["overrides"][detector] = split_keys(more, f"{where}: overrides: {detector}")
+    overrides = plan.get("overrides", {})
+    if not isinstance(overrides, dict) or not all(isinstance(v, dict) for v in overrides.values()):
+        raise UserError(f"{where}: overrides: write them as {{detector: {{setting: value}}}}")
+    for detector, more in overrides.items():
+        found, overrides[detector] = split_keys(more, f"{where}: overrides: {detector}")
         if found:
             raise UserError(f"{where}: overrides: {detector}: '{next(iter(found))}' is no setting")
     for name in ("detectors", "losses", "datasets", "seeds"):

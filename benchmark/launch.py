@@ -70,12 +70,12 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     try:
         outcomes = run_cells(_heavy_first(todo), plan, console)
-        if plan.profile:
-            _profile(cells, plan, console)
     except KeyboardInterrupt:
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
 
+    if plan.profile:
+        _profile(cells, plan, console)
     reported = _report(plan.output, console)
     bad = [o for o in outcomes if o.status not in ("done", "running")]
     not_done = sum(c.folder.state(c.job.id) != "done" for c in cells)
@@ -131,10 +131,15 @@ def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
         console.print("profile: not measured while another process runs cells of this matrix")
         return
     names = [name for name, found in states.items() if "done" in found]
-    if names:
+    try:
         profile_detectors(
             names, plan.output, plan.device, console, plugins=plan.plugins, seconds=0.3
         )
+    except KeyboardInterrupt:
+        console.print("interrupted; the tables are without the rest of the timings")
+    except OSError as error:
+        text = f"profile: {describe_os_error(error)}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _data_root_of_environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ import datasets
 import detectors
 import losses
 from benchmark.errors import UserError
+from benchmark.evaluation import describe_protocol, list_protocols
 from benchmark.record import Record, RecordError, read_record
 from benchmark.registry import Entry, Registry, add_plugins
 from benchmark.source import find_run
@@ -57,35 +58,29 @@ def load_plugins(folder: Path | None) -> None:
 
 
 def _print_detectors(console: Console) -> None:
-    """The detectors as a table, one group after the other."""
+    """The detectors, one group after the other, two lines each."""
     registry = detectors.REGISTRY
-    table = Table(title="detectors", title_justify="left", title_style="bold", box=None)
-    for title in ("name", "from", "input", "params", "MACs", "published recipe"):
-        right = title in ("params", "MACs")
-        table.add_column(
-            title, justify="right" if right else "left", no_wrap=title != "published recipe"
-        )
+    table = _table("detectors")
+    table.add_row("", f"{'from':<30}{'input':<12}{'parameters':>10}{'MACs':>10}")
     for group, names in registry.groups().items():
-        more = ": what --detectors all means" if group == "main" else ""
-        table.add_row(f"[bold]{group}[/]{more}")
+        more = "what --detectors all means" if group == "main" else ""
+        table.add_row(f"[bold]{group}[/]", f"[dim]{more}[/]")
         for name in names:
             data = registry.get(name).data
             cost = data.get("cost", {})
-            table.add_row(
-                f"  [cyan]{name}[/]",
-                _where(data),
-                f"{data.get('in_channels', '?')} ch, x{data.get('stride', 1)}",
-                f"{cost['parameters']:.2f} M" if cost else "",
-                f"{cost['macs']:.2f} G" if cost else "",
-                escape(_recipe(data.get("recipe", {}))) if data.get("trained", True) else
-                "no training",
-            )  # fmt: skip
-    table.caption = (
-        "input: channels, and what its sides are padded to a multiple of; MACs of one 256x256 "
-        "image. Variants, options, sources: show NAME"
-    )
-    table.caption_justify = "left"
+            parameters = f"{cost['parameters']:.2f} M" if cost else ""
+            macs = f"{cost['macs']:.2f} G" if cost else ""
+            size = f"{data.get('in_channels', '?')} ch, x{data.get('stride', 1)}"
+            recipe = _recipe(data.get("recipe", {})) if data.get("trained", True) else "no training"
+            facts = f"{_where(data):<30}{size:<12}{parameters:>10}{macs:>10}"
+            table.add_row(f"  {name}", escape("\n".join([facts, *([recipe] if recipe else [])])))
     console.print(table)
+    console.print(
+        "input: channels, and what its sides are padded to a multiple of; MACs of one 256x256 "
+        "image; below: the published recipe. `show NAME` has variants, options, normalisation, "
+        "paper and source.",
+        style="dim", highlight=False,
+    )  # fmt: skip
     console.print()
 
 
@@ -105,7 +100,7 @@ def _recipe(recipe: dict[str, object]) -> str:
 
 
 def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
-    """Print all that is known of a detector, loss or dataset.
+    """Print all that is known of a detector, loss, dataset or protocol.
 
     Returns:
         False if nothing is registered by this name.
@@ -114,6 +109,9 @@ def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
         UserError: a known name with a variant or option that it does not have.
     """
     load_plugins(plugins)
+    if name in list_protocols():
+        console.print(describe_protocol(name), highlight=False, markup=False)
+        return True
     found = [r for r, _ in KINDS.values() if name.partition(":")[0] in r.names()]
     for registry in found:
         entry, chosen = registry.parse(name)
@@ -124,6 +122,11 @@ def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
             for key, text in _measured_rows(name):
                 table.add_row(key, escape(text))
         console.print(table)
+    if not found and not Path(name).exists():
+        names = [n for r, _ in KINDS.values() for n in r.names()] + list_protocols()
+        near = difflib.get_close_matches(name, names, 1, cutoff=0.75)
+        if near:
+            raise UserError(f"show {name}: no such name; did you mean '{near[0]}'?")
     return bool(found)
 
 
@@ -131,7 +134,7 @@ def _entry_rows(entry: Entry, chosen: dict[str, object]) -> Iterator[tuple[str, 
     yield "about", entry.doc
     yield "file", str(entry.file)
     for key, value in entry.data.items():
-        if key not in ("name", "cost") and value not in ("", (), {}):
+        if key not in ("name", "cost", "variant_data") and value not in ("", (), {}):
             yield key.replace("_", " "), _text(value)
     if entry.options:
         options = [f"{k} {v}" for k, v in (entry.options | chosen).items()]
@@ -142,9 +145,15 @@ def _measured_rows(name: str) -> Iterator[tuple[str, str]]:
     """What only the built network tells; this imports torch."""
     from benchmark.evaluation.cost import count_macs, count_parameters
 
-    detector = detectors.create_detector(name)
+    try:
+        detector = detectors.create_architecture(name)
+        macs, size = count_macs(name)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a plug-in raises
+        yield "parameters", f"not counted: {type(error).__name__}: {error}"
+        return
     yield "parameters", f"{count_parameters(detector):,}"
-    macs, size = count_macs(name)
     if macs is not None:
         yield "arithmetic", f"{macs:,} MACs = {2 * macs:,} FLOPs of one {size} image"
         yield "", "(convolutions and matrix products only)"
@@ -160,8 +169,6 @@ def _entries(registry: Registry, keys: tuple[str, ...]) -> list[tuple[str, str]]
 
 
 def _protocols() -> list[tuple[str, str]]:
-    from benchmark.evaluation import describe_protocol, list_protocols
-
     return [(name, describe_protocol(name)) for name in list_protocols()]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -23,9 +24,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-import datasets
 import detectors
-import losses
 from benchmark import __version__
 from benchmark.console import duration
 from benchmark.environment import (
@@ -38,9 +37,7 @@ from benchmark.environment import (
 )
 from benchmark.errors import UserError
 from benchmark.execute.events import parse_event
-from benchmark.plan.matrix import preflight
 from benchmark.record import Profile, RecordError, read_profile
-from benchmark.registry import add_plugins
 from benchmark.store import write_atomic
 
 PATIENCE = 10.0
@@ -76,7 +73,7 @@ def profile_detectors(
     plugins: Path | None = None,
     force: bool = False,
     seconds: float = 2.0,
-) -> list[Profile]:
+) -> tuple[list[Profile], list[str]]:
     """Measure detectors into `folder/profiles/`; one that fails gets a line and stops no other.
 
     What was measured under the same conditions is kept.
@@ -96,7 +93,7 @@ def profile_detectors(
         seconds: of the timed runs of each batch size.
 
     Returns:
-        The profiles that there are now, in the order of `names`.
+        The profiles that there are now, in the order of `names`, and what could not be measured.
 
     Raises:
         UserError: no such device or precision.
@@ -115,51 +112,18 @@ def profile_detectors(
         plugins=plugins,
         seconds=seconds,
     )
-    profiles = []
+    profiles, failed = [], []
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for number, name in enumerate(names, start=1):
             for fused in (False, True) if fuse else (False,):
                 label = f"{name}{' folded' if fused else ''} ({number}/{len(names)})"
-                profile = _profile(name, fused, folder, setup, force, live, label)
-                if profile is None:
+                status, profile = _profile(name, fused, folder, setup, force, live, label)
+                if profile is not None:
+                    profiles.append(profile)
+                elif status != "skip":
+                    failed.append(label)
                     break
-                profiles.append(profile)
-    return profiles
-
-
-def run_profile(
-    patterns: str,
-    side: int,
-    batch: int | None,
-    device: str,
-    threads: int | None,
-    precision: str,
-    fuse: bool,
-    output: Path,
-    plugins: Path | None,
-    force: bool,
-    console: Console,
-) -> int:
-    """The `profile` command: measure, print the table, write it to `output`.
-
-    Returns:
-        Exit code: 0 if every detector has its numbers, 1 if not.
-
-    Raises:
-        UserError: unknown names, device or precision, or a folder that cannot be written to.
-    """
-    # The report is imported late and here only: measuring does not need it.
-    from benchmark.report.cost_table import write_cost_table
-
-    if plugins is not None:
-        add_plugins(plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
-    names = detectors.REGISTRY.match([patterns])
-    preflight(output)
-    profiles = profile_detectors(
-        names, output, device, console, side, batch, threads, precision, fuse, plugins, force
-    )
-    write_cost_table(profiles, output, console)
-    return 0 if {profile.detector for profile in profiles} == set(names) else 1
+    return profiles, failed
 
 
 def profile_path(folder: Path, name: str, device_name: str, fused: bool) -> Path:
@@ -179,23 +143,27 @@ def describe(profile: Profile) -> str:
 
 def _profile(
     name: str, fused: bool, folder: Path, setup: Setup, force: bool, live: Live, label: str
-) -> Profile | None:
+) -> tuple[str, Profile | None]:
     """The profile from the disk, or else measured now; None, and a line that says why not."""
+    status = "kept"
     console = live.console
     path = profile_path(folder, name, setup.device_name, fused)
     profile = None if force else _measured_before(path, name, fused, setup)
     if profile is not None:
-        _say(console, "kept", f"{label}  {describe(profile)}")
+        _say(console, status, f"{label}  {describe(profile)}")
     else:
         path.unlink(missing_ok=True)  # of other conditions, or of another version
-        warning = _load_warning()
         started = time.monotonic()
-        end = _run(name, fused, setup, path.with_suffix(".log"), _shower(live, label))
-        if end["status"] == "done":
+        with Bystanders() as bystanders:
+            end = _run(name, fused, setup, path.with_suffix(".log"), _shower(live, label))
+        status = end["status"]
+        if status == "done":
             profile = Profile(
                 **end["numbers"],
                 source=_source(name),
-                warning=warning,
+                seconds=setup.seconds,
+                published=_published(name),
+                warning=bystanders.warning,
                 harness=__version__,
                 git=git_commit(),
                 date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -204,10 +172,10 @@ def _profile(
         live.update("")
         took = duration(time.monotonic() - started)
         text = describe(profile) if profile else end["message"]
-        _say(console, end["status"], f"{label}, {took}  {text}")
+        _say(console, status, f"{label}, {took}  {text}")
     if profile is not None and profile.warning:
         _say(console, "", profile.warning)
-    return profile
+    return status, profile
 
 
 def _measured_before(path: Path, name: str, fused: bool, setup: Setup) -> Profile | None:
@@ -222,13 +190,23 @@ def _measured_before(path: Path, name: str, fused: bool, setup: Setup) -> Profil
         and (found.precision, found.batched.batch) == (setup.precision, setup.batch)
         and found.input.endswith(f"x{setup.side}x{setup.side}")
         and found.torch == version("torch")
+        and found.seconds >= setup.seconds
+        and not found.warning
     )
     return found if same else None
 
 
 def _source(name: str) -> str:
-    """Hash of the file that defines a detector: plug-ins change while they are written."""
-    return hashlib.sha256(detectors.REGISTRY.get(name).file.read_bytes()).hexdigest()[:12]
+    """Hash of the detectors' code and of the plug-in file, if it is from one."""
+    files = {*(ROOT / "detectors").glob("*.py"), detectors.REGISTRY.get(name).file}
+    content = b"".join(file.read_bytes() for file in sorted(files))
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _published(name: str) -> dict[str, Any]:
+    """What a detector's file says of its published size; nothing where options differ."""
+    entry, options = detectors.REGISTRY.parse(name)
+    return {} if options.keys() - {"variant"} else entry.data.get("published_cost", {})
 
 
 def _run(
@@ -295,21 +273,33 @@ def _gpu_name(device: str) -> str:
     return run.stdout.strip() if run.returncode == 0 else device
 
 
-def _load_warning(seconds: float = 0.3) -> str | None:
-    """One line if other processes keep the CPU busy, as far as the system tells (Linux)."""
-    before = _busy_seconds()
-    if before is None:
-        return None
-    started, own = time.monotonic(), time.process_time()
-    time.sleep(seconds)
-    others = (_busy_seconds() or before) - before - (time.process_time() - own)
-    cores = others / (time.monotonic() - started)
-    if cores < NOTICEABLE:
-        return None
-    return (
-        f"{100 * cores:.0f}% of a core is used by other processes: timings are not of this "
-        "detector alone"
-    )
+class Bystanders:
+    """Watches what processes other than this one and its children use of the CPU (Linux)."""
+
+    warning: str | None = None
+
+    def __enter__(self) -> Bystanders:
+        self._started, self._before = time.monotonic(), self._others()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        after = self._others()
+        if self._before is None or after is None:
+            return
+        cores = (after - self._before) / (time.monotonic() - self._started)
+        if cores >= NOTICEABLE:
+            self.warning = (
+                f"{100 * cores:.0f}% of a core was used by other processes: timings are not of "
+                "this detector alone"
+            )
+
+    @staticmethod
+    def _others() -> float | None:
+        busy = _busy_seconds()
+        if busy is None:
+            return None
+        used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return busy - sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def _busy_seconds() -> float | None:

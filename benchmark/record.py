@@ -162,7 +162,8 @@ class Profile(_Part):
 
     schema_: str = Field(default=PROFILE_SCHEMA, alias="schema")
     detector: str
-    source: str  # hash of the file that defines the detector
+    source: str  # hash of the code that defines the detector
+    seconds: float  # meant for the timed runs of each batch size
     parameters: int
     macs: int | None = None  # convolutions and matrix products of one image; None where untrained
     flops: int | None = None  # 2 x macs
@@ -176,6 +177,7 @@ class Profile(_Part):
     precision: str  # fp32 or bf16
     fused: bool = False  # batch normalisations folded into convolutions
     folded: str | None = None  # how many of them, e.g. "43 of 44"
+    published: dict[str, Any] = {}  # `published_cost` of the detector
     warning: str | None = None  # what else used the machine meanwhile
     torch: str
     harness: str

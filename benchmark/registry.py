@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from benchmark.errors import UserError
 _MUST_BE_LITERAL = frozenset(
     {
         "name", "recipe", "stride", "variants", "needs_root", "group", "trained", "min_size",
-        "min_batch", "cost", "published_cost",
+        "min_batch", "cost", "published_cost", "variant_data",
     }
 )  # fmt: skip
 _DEFAULT_GROUP = "main"
@@ -152,14 +152,15 @@ class Registry:
         if key not in self._entries:
             raise UserError(self._unknown(key))
         entry = self._entries[key]
-        chosen = {}
+        chosen: dict[str, Any] = {}
         for part in parts:
-            option, equals, text = part.partition("=")
-            if equals:
-                chosen[option] = self._value(entry, name, option, text)
-            else:
-                chosen["variant"] = self._variant(entry, name, part)
-        return entry, {k: v for k, v in chosen.items() if v != entry.options.get(k, UNKNOWN)}
+            option, _, text = part.partition("=") if "=" in part else ("variant", "", part)
+            if option in chosen:
+                raise UserError(f"{self.kind} '{name}': {option} is given twice")
+            chosen[option] = self._value(entry, name, option, text)
+        chosen = {k: v for k, v in chosen.items() if v != entry.options.get(k, UNKNOWN)}
+        own = entry.data.get("variant_data", {}).get(chosen.get("variant"), {})
+        return replace(entry, data=entry.data | own), chosen
 
     def create(self, name: str, *args: Any, **options: Any) -> Any:
         """Build `name`; `options` win over those in the name."""
@@ -215,6 +216,8 @@ class Registry:
         return variant
 
     def _value(self, entry: Entry, name: str, option: str, text: str) -> Any:
+        if option == "variant":
+            return self._variant(entry, name, text)
         if option not in entry.options:
             near = difflib.get_close_matches(option, entry.options, 1)
             hint = f"did you mean '{near[0]}'? " if near else ""
@@ -222,8 +225,11 @@ class Registry:
             raise UserError(
                 f"{self.kind} '{name}': no option '{option}'; {hint}options of {entry.name}: {has}"
             )
-        if option == "variant":
-            return self._variant(entry, name, text)
+        if isinstance(entry.options[option], tuple):
+            raise UserError(
+                f"{self.kind} '{name}': {option} is a list, which a name cannot hold; set it in "
+                f"Python: {entry.class_name}({option}=...)"
+            )
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:

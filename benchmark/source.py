@@ -105,9 +105,7 @@ def _of_run(folder: RunFolder) -> Source:
             f"{path}: not the weights of a run ({type(error).__name__}); for other checkpoints "
             "use --detector NAME --weights FILE"
         ) from None
-    # pretrained weights would be fetched, and then replaced by the run's
-    fixed = {"pretrained": False} if "pretrained" in detectors.REGISTRY.get(name).options else {}
-    detector = detectors.create_detector(name, **fixed)
+    detector = detectors.create_architecture(name)
     try:
         detector.load_state_dict(state)
     except RuntimeError:

@@ -36,3 +36,9 @@ def create_detector(name: str, weights: str | Path | None = None, **options: Any
 
         load_weights(detector, weights)
     return detector
+
+
+def create_architecture(name: str) -> Detector:
+    """Build a detector whose values do not matter: without fetching pretrained weights."""
+    offline = {"pretrained": False} if "pretrained" in REGISTRY.get(name).options else {}
+    return create_detector(name, **offline)

@@ -43,7 +43,7 @@ class ACMFPNPort(Detector):
         "optimizer": "adam",
         "lr": 5e-4,
         "weight_decay": 0.0,
-        "schedule": "constant",  # published: x0.1 at epochs 200 and 300, which no schedule here has
+        "schedule": "steps",
         "epochs": 400,
         "batch_size": 16,
         "base_size": 256,
@@ -56,8 +56,8 @@ class ACMFPNPort(Detector):
         "parameters": 0.427,
         "flops": 0.378,
         "source": "BasicIRSTD README (as ALCNet)",
-        "difference": "printed without the 92,928 parameters that are never used; printed as "
-        "FLOPs, but multiply-adds, with those of layers other than convolutions",
+        "difference": "printed without the 92,928 parameters that are never used; the FLOPs are "
+        "multiply-adds as thop counts them: transposed convolutions four times, and batch norms",
     }
     # The port builds these two and never calls them. Its checkpoints hold their weights, so they
     # exist here too, for the keys alone: they get no gradient.

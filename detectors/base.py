@@ -62,6 +62,8 @@ class Detector(nn.Module):
     """Size as printed: `parameters` (millions), `flops` (giga, whatever the source means by it),
     `source` (where printed), `difference` (why ours differs, if it does)."""
 
+    variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
+    """What of the above is another for a variant: `{"port": {"stride": 16}}`."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
 

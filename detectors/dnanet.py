@@ -97,6 +97,11 @@ class DNANet(Detector):
         "warm_epoch": -1,
     }
     cost = {"parameters": 4.697, "macs": 13.93}
+    variant_data = {
+        "resnet_10": {"cost": {"parameters": 2.612, "macs": 10.902}, "published_cost": {}},
+        "resnet_34": {"cost": {"parameters": 8.793, "macs": 19.678}, "published_cost": {}},
+        "vgg_10": {"cost": {"parameters": 2.456, "macs": 10.06}, "published_cost": {}},
+    }
     published_cost = {
         "parameters": 4.697,
         "flops": 14.261,

@@ -1,4 +1,4 @@
-"""A U-Net over any convolutional timm encoder: `timm_unet:resnet18`, `timm_unet:convnext_atto`."""
+"""A U-Net over a timm encoder: `timm_unet:resnet18`, `timm_unet:convnext_atto`, ..."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class TimmUNet(Detector):
     gone; two convolutions on the image itself give the decoder the full grid.
 
     Args:
-        variant: name of the encoder, see `timm.list_models()`.
+        variant: name of the encoder, see `timm.list_models()`, with a tag of its weights or
+            without (`resnet18.a1_in1k`).
         pretrained: start from timm's ImageNet weights; downloaded unless they are in its cache.
 
     Raises:
@@ -88,7 +89,7 @@ class TimmUNet(Detector):
             UserError: with near names.
         """
         names = timm.list_models()
-        if variant not in names:
+        if variant.partition(".")[0] not in names:
             near = (
                 difflib.get_close_matches(variant, names, 3)
                 or [name for name in names if variant in name][:3]

@@ -51,9 +51,12 @@ def load_weights(detector: Detector, path: str | Path) -> None:
     problems = _problems(state, own)
     if problems:
         remedy = "name the detector, variant and options that these weights were trained with"
-        variants = getattr(detector, "variants", ())
-        if variants:
-            remedy += f" (variants: {', '.join(variants)})"
+        has = list(getattr(detector, "variants", ()))
+        if detector.name in REGISTRY.names():
+            options = REGISTRY.get(detector.name).options
+            has += [f"{key}={value}" for key, value in options.items() if key != "variant"]
+        if has:
+            remedy += f" ({detector.name} has: {', '.join(has)})"
         fitting = _fitting(content, adapt)
         if fitting:
             remedy = f"these weights fit {' or '.join(fitting)} with default options"
@@ -114,10 +117,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             content: Any = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged file raises whatever its bytes provoke
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
-            f"{path}: not readable as a PyTorch checkpoint ({reason}); save only the weights, "
-            f"with torch.save(model.state_dict(), path)"
+            f"{path}: not readable as a PyTorch checkpoint of tensors ({type(error).__name__}): "
+            "damaged, of another kind, or with Python objects in it, which are never executed; "
+            "save only the weights, with torch.save(model.state_dict(), path)"
         ) from None
     for _ in _WRAPPERS:  # nested at most so deep: a pickle can contain itself
         if isinstance(content, Mapping):

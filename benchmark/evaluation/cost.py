@@ -29,7 +29,7 @@ def count_macs(name: str, side: int = SIDE) -> tuple[int | None, str | None]:
         side: height and width of the image, px.
     """
     with torch.device("meta"):
-        detector = detectors.create_detector(name).eval()
+        detector = detectors.create_architecture(name).eval()
         x = torch.empty(1, detector.in_channels, side, side)
     if not detector.trained:
         return None, None

@@ -43,7 +43,7 @@ def fold_batchnorm(detector: Detector) -> Folded:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, detector.in_channels, side, side, generator=generator)
     x = x.to(next(detector.parameters(), x).device)
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # its operations go by other names
         pairs, total, before = _follow(copy, x)
         for convolution, norm in pairs:
             _fold(convolution, norm)

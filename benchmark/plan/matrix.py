@@ -20,6 +20,8 @@ from benchmark.store import RunFolder
 
 NO_LOSS = "none"
 """The loss of a cell that is scored without training."""
+PUBLISHED = "published"
+"""Stands for the loss of each detector's recipe."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
         UserError: unknown names, settings out of range, or a crop that does not fit a detector.
     """
     cells = []
+    overrides = {_match(detectors.REGISTRY, [k])[0]: v for k, v in plan.overrides.items()}
     for dataset in datasets.REGISTRY.match(plan.datasets):
         if datasets.REGISTRY.get(dataset).data.get("needs_root", True) and plan.data_root is None:
             raise UserError(
@@ -63,17 +66,18 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
             )
         for detector in _match(detectors.REGISTRY, plan.detectors):
             data = detectors.REGISTRY.get(detector).data
-            layer = preset | plan.overrides.get(detector.partition(":")[0], {})
+            layer = preset | overrides.get(detector, {})
             settings = resolve_settings(data.get("recipe", {}), layer, options)
             for protocol in settings.protocols:
                 describe_protocol(protocol)  # refuses unknown names
-            pairs: Sequence[tuple[str, int]] = [(NO_LOSS, 0)]
-            if not data.get("trained", True) or settings.epochs == 0:
-                settings = settings.without_training()
-            else:
+            trained = data.get("trained", True) and settings.epochs > 0
+            chosen = _losses(plan.losses, detector, data.get("recipe", {}) if trained else None)
+            if trained:
                 _check_fit(detector, data, settings)
-                seeds = dict.fromkeys(plan.seeds)
-                pairs = [(x, seed) for x in _match(losses.REGISTRY, plan.losses) for seed in seeds]
+                pairs = [(x, seed) for x in chosen for seed in dict.fromkeys(plan.seeds)]
+            else:
+                settings = settings.without_training()
+                pairs = [(NO_LOSS, 0)]
             _check_weights(detector, data, settings)
             for loss, seed in pairs:
                 job = Job(dataset, detector, loss, seed, settings, plan.preset)
@@ -93,6 +97,19 @@ def _match(registry: Registry, patterns: Sequence[str]) -> list[str]:
                     f"use --set {option}={value}"
                 )
     return names
+
+
+def _losses(
+    patterns: Sequence[str], detector: str, recipe: dict[str, Any] | None
+) -> dict[str, None]:
+    """The losses to train with; `published` is that of the recipe (None: nothing is trained)."""
+    named = [pattern for pattern in patterns if pattern != PUBLISHED]
+    found = dict.fromkeys(_match(losses.REGISTRY, named)) if named or not patterns else {}
+    if PUBLISHED in patterns and recipe is not None:
+        if "loss" not in recipe:
+            raise UserError(f"--loss {PUBLISHED}: the recipe of {detector} names no loss")
+        found[recipe["loss"]] = None
+    return found
 
 
 def _check_fit(detector: str, data: dict[str, Any], settings: Settings) -> None:

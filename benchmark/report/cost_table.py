@@ -14,7 +14,6 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-import detectors
 from benchmark.record import Profile
 from benchmark.report.columns import DASH, each
 from benchmark.store import write_atomic
@@ -47,8 +46,8 @@ def caption(profiles: Sequence[Profile]) -> str:
         f"Input {each(p.input for p in profiles)}, {each(p.precision for p in profiles)}, on "
         f"{each(p.device for p in profiles)} with {threads} "
         f"thread{'' if threads == '1' else 's'}, torch {each(p.torch for p in profiles)}, "
-        f"{each(p.date[:10] for p in profiles)}. Each detector was measured alone in a fresh "
-        "process: eval and inference mode, channels last, warmed up, every run synchronised. "
+        f"{each(p.date[:10] for p in profiles)}. Each detector was measured by itself in a "
+        "fresh process: eval and inference mode, channels last, warmed up, every run synchronised. "
         "Latency: median (10th–90th percentile) of one image, already on the device. MACs of one "
         "image, convolutions and matrix products only; FLOPs = 2 x MACs. Memory: peak for one "
         f"image / for the batch, {each(p.memory_kind for p in profiles)}. "
@@ -59,11 +58,11 @@ def caption(profiles: Sequence[Profile]) -> str:
 def footnotes(profiles: Sequence[Profile]) -> list[str]:
     """Where the published numbers are printed and why ours differ; what disturbed a timing."""
     lines = []
-    for name in dict.fromkeys(profile.detector for profile in profiles):
-        published = _published(name)
-        texts = [published[key] for key in ("source", "difference") if published.get(key)]
-        if texts:
-            lines.append(f"{name}: published in {'; '.join(texts)}.")
+    for name, published in {p.detector: p.published for p in profiles}.items():
+        source, difference = (published.get(key) for key in ("source", "difference"))
+        texts = [f"published in {source}" if source else "", difference or ""]
+        if any(texts):
+            lines.append(f"{name}: {'; '.join(text for text in texts if text)}.")
     lines += [f"{label(p)}: {p.warning}." for p in profiles if p.warning]
     return lines
 
@@ -91,10 +90,10 @@ def csv_text(profiles: Sequence[Profile]) -> str:
     lines = []
     for profile in profiles:
         line: dict[str, Any] = {}
-        for key, value in profile.model_dump(by_alias=True).items():
+        for key, value in profile.model_dump(by_alias=True, exclude={"published"}).items():
             nested = isinstance(value, dict)
             line |= {f"{key}_{k}": v for k, v in value.items()} if nested else {key: value}
-        published = _published(profile.detector)
+        published = profile.published
         line["published_parameters_m"] = published.get("parameters", "")
         line["published_flops_g"] = published.get("flops", "")
         lines.append(line)
@@ -134,7 +133,7 @@ def _titles(profiles: Sequence[Profile]) -> list[str]:
 
 
 def _cells(profile: Profile) -> list[str]:
-    one, many, published = profile.single, profile.batched, _published(profile.detector)
+    one, many, published = profile.single, profile.batched, profile.published
     return [
         label(profile),
         f"{profile.parameters / 1e6:.3f}",
@@ -150,9 +149,3 @@ def _cells(profile: Profile) -> list[str]:
 
 def _giga(number: int | None) -> str:
     return DASH if number is None else f"{number / 1e9:.3f}"
-
-
-def _published(name: str) -> dict[str, Any]:
-    """What the class says of its published size; it is that of the default variant."""
-    known = name in detectors.REGISTRY.names()
-    return detectors.REGISTRY.get(name).data.get("published_cost", {}) if known else {}

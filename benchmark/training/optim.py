@@ -60,7 +60,14 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
 
 
 def learning_rate(settings: Settings, epoch: int) -> float:
-    """Learning rate of an epoch: constant, or a cosine from `lr` towards 0."""
+    """Learning rate of an epoch.
+
+    Constant, a cosine from `lr` towards 0, or steps: x0.1 after half and again after three quarters
+    of the epochs (200 and 300 of LESPS's and BasicIRSTD's 400).
+    """
+    if settings.schedule == "steps":
+        passed = sum(epoch >= part * settings.epochs for part in (0.5, 0.75))
+        return settings.lr * 0.1**passed
     if settings.schedule == "cosine":
         return settings.lr * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
     return settings.lr

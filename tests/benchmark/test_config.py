@@ -111,5 +111,8 @@ def test_overrides_of_single_detectors_are_checked():
     assert plan["overrides"] == {"acm": {"crop_size": 96}}
     with pytest.raises(UserError, match="here: overrides: acm: unknown key 'crop'; did you mean"):
         split_keys({"overrides": {"acm": {"crop": 96}}}, "here")
+    for wrong in ([1], 5, {"acm": 5}, {"acm": None}):
+        with pytest.raises(UserError, match="overrides: write them as"):
+            split_keys({"overrides": wrong}, "here")
     with pytest.raises(UserError, match="here: overrides: acm: 'seeds' is no setting"):
         split_keys({"overrides": {"acm": {"seeds": 1}}}, "here")

@@ -123,16 +123,39 @@ def test_scoring_without_training_needs_weights(tmp_path):
 
 
 def test_overrides_lie_between_preset_and_command_line(tmp_path):
-    overrides = {"acm": {"lr": 0.3, "epochs": 7, "crop_size": 96}}
+    overrides = {"acm:port": {"lr": 0.3, "epochs": 7, "crop_size": 96}}
     cells = make_matrix(
         plan(tmp_path, detectors=("acm:port", "unet"), overrides=overrides),
         {"lr": 0.2, "crop_size": 64},
         {"epochs": 3},
     )
     found = {c.job.detector: c.job.settings for c in cells}
+    with pytest.raises(UserError, match="unknown detector 'amc'; did you mean 'acm'"):
+        make_matrix(plan(tmp_path, overrides={"amc": {}}), {}, {"crop_size": 96})
     port, unet = found["acm:port"], found["unet"]
     assert (port.lr, port.epochs, port.crop_size) == (0.3, 3, 96)
     assert (unet.lr, unet.epochs, unet.crop_size) == (0.2, 3, 64)
+
+
+def test_published_loss_is_that_of_the_recipe(tmp_path):
+    names = ("dnanet", "mshnet", "acm:port", "top_hat")
+    cells = make_matrix(
+        plan(tmp_path, detectors=names, losses=("published", "sls"), seeds=(0,)), {}, {}
+    )
+    found = {(c.job.detector, c.job.loss) for c in cells}
+    assert found == {
+        ("dnanet", "soft_iou_batch"), ("dnanet", "sls"), ("mshnet", "sls"),
+        ("acm:port", "soft_iou"), ("acm:port", "sls"), ("top_hat", "none"),
+    }  # fmt: skip
+    settings = next(c.job.settings for c in cells if c.job.detector == "acm:port")
+    assert (settings.optimizer, settings.schedule, settings.batch_size) == ("adam", "steps", 16)
+    with pytest.raises(UserError, match="unknown loss 'slss'"):
+        make_matrix(plan(tmp_path, detectors=("top_hat",), losses=("slss",)), {}, {})
+
+
+def test_a_variants_own_stride_is_checked(tmp_path):
+    with pytest.raises(UserError, match="--crop-size 68: acm:port needs a multiple of 16"):
+        make_matrix(plan(tmp_path, detectors=("acm:port",)), {}, {"crop_size": 68})
 
 
 def test_an_option_that_a_setting_would_overwrite_is_refused(tmp_path):

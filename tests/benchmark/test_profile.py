@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +23,10 @@ from benchmark.environment import cpu_name
 from benchmark.errors import UserError
 from benchmark.execute import profiler
 from benchmark.execute.events import EventWriter
-from benchmark.profile import profile_detectors, profile_path, run_profile
+from benchmark.profile import profile_detectors, profile_path
 from benchmark.record import Profile, RecordError, read_profile
 from benchmark.registry import Registry, add_plugins
-from tests.e2e.commands import ROOT, alive, children, wait_for
+from tests.e2e.commands import ROOT, alive, children, run, start, wait_for
 
 PLUGIN = '''
 import os, time
@@ -73,6 +74,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     add_plugins(folder, [registry])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detectors, "REGISTRY", registry)
+        patch.setattr(module, "NOTICEABLE", 1e9)  # other tests run beside this one
         yield folder
 
 
@@ -85,7 +87,10 @@ class Measured:
     def __call__(self, *names: str, **options: object) -> list[Profile]:
         self.console = Console(file=io.StringIO(), width=200)
         options = {"side": 64, "threads": 1, "seconds": 0.05, "plugins": self.plugins, **options}
-        return profile_detectors(names, self.folder, "cpu", self.console, **options)
+        profiles, self.failed = profile_detectors(
+            names, self.folder, "cpu", self.console, **options
+        )
+        return profiles
 
     @property
     def text(self) -> str:
@@ -100,7 +105,7 @@ def measured(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Measure
     """Five detectors, one after the other, of which three fail; one again, folded."""
     made = Measured(tmp_path_factory.mktemp("out"), plugins)
     made.profiles = made("crash", "normed", "oom", "dies", "tiny")
-    made.first = made.text
+    made.first, made.first_failed = made.text, made.failed
     made.folded = made("normed", fuse=True)[1]
     return made
 
@@ -127,6 +132,7 @@ def test_each_detector_gets_its_numbers(measured: Measured) -> None:
 
 def test_one_that_fails_gets_a_line_and_stops_no_other(measured: Measured) -> None:
     lines = [line for line in measured.first.splitlines() if line.strip()]
+    assert measured.first_failed == ["crash (1/5)", "oom (3/5)", "dies (4/5)"]
     by_name = {line.split()[1]: line for line in lines if not line.startswith("  ")}
     assert by_name["crash"].startswith("failed crash (1/5)")
     assert "IndexError: a bug in forward (see " in by_name["crash"]
@@ -161,7 +167,10 @@ def test_what_was_measured_is_kept(measured: Measured, monkeypatch: pytest.Monke
         assert measured("normed", **other) == []
         assert len(started) == number
         assert not path.exists()  # what failed now has no number of another time
-    stale = [("torch", "1.0"), ("source", "another file"), ("device", "another machine")]
+    stale = [
+        ("torch", "1.0"), ("source", "another file"), ("device", "another machine"),
+        ("seconds", 0.01), ("warning", "the machine was busy"),
+    ]  # fmt: skip
     for number, (key, value) in enumerate(stale, start=len(others) + 1):
         path.write_text(json.dumps({**json.loads(text), key: value}))
         assert measured("normed") == []
@@ -171,22 +180,20 @@ def test_what_was_measured_is_kept(measured: Measured, monkeypatch: pytest.Monke
     assert measured.line("failed tiny folded (1/1)")
 
 
-def test_command_prints_and_writes_the_table(
-    measured: Measured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh = Registry("detector", base="Detector", package="detectors")
-    monkeypatch.setattr(detectors, "REGISTRY", fresh)
-    console = Console(file=io.StringIO(), width=160)
-    arguments = (64, None, "cpu", 1, "fp32", True, measured.folder, measured.plugins, False)
-    assert run_profile("normed", *arguments, console) == 0
-    text = console.file.getvalue()
-    assert text.count("kept") == 2
-    assert "normed (folded 1 of 1)" in text
-    assert "normed: published in a table; a joke." in text
-    page = (measured.folder / "profile.md").read_text("utf-8").splitlines()
+def test_command_prints_and_writes_the_table(plugins: Path, tmp_path: Path) -> None:
+    options = ["--side", "64", "--threads", "1", "--plugins", plugins, "--output", tmp_path]
+    result = run("profile", "--detectors", "normed,tiny", "--fuse", *options)
+    assert result.returncode == 0, result.stdout
+    assert "skip   tiny folded" in result.stdout
+    assert "normed (folded 1 of 1)" in result.stdout
+    assert "normed: published in a table; a joke." in result.stdout
+    page = (tmp_path / "profile.md").read_text("utf-8").splitlines()
     for line in (line for line in page if line.startswith("| normed")):
         assert [cell.strip() for cell in line.split("|")][-3:-1] == ["9.5", "1.5"]
-    assert (measured.folder / "profile.csv").read_text("utf-8").count("\n") == 3
+    assert (tmp_path / "profile.csv").read_text("utf-8").count("\n") == 4
+    failing = run("profile", "--detectors", "crash", *options)
+    assert failing.returncode == 1
+    assert "IndexError: a bug in forward" in failing.stdout
 
 
 @pytest.mark.usefixtures("plugins")
@@ -200,27 +207,30 @@ def test_what_cannot_be_measured(tmp_path: Path) -> None:
     assert profiler._measure(argparse.Namespace(**asked, side=64), nothing_to_send) is None
 
 
-def test_load_of_others_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    if module._busy_seconds() is None:
+@pytest.mark.parametrize(("others", "warned"), [((10.0, 10.31), True), ((10.0, 10.0), False)])
+def test_load_of_others_is_noticed(monkeypatch: pytest.MonkeyPatch, others, warned) -> None:
+    monkeypatch.setattr(module, "NOTICEABLE", 0.25)
+    clock = iter(others)
+    monkeypatch.setattr(module.Bystanders, "_others", lambda _: next(clock))
+    with module.Bystanders() as bystanders:
+        time.sleep(0.1)
+    assert ("% of a core was used" in (bystanders.warning or "")) == warned
+
+
+def test_own_children_are_no_bystanders() -> None:
+    before = module.Bystanders._others()
+    if before is None:
         pytest.skip("the system does not tell")
-    clock = iter((10.0, 10.31))  # of others, within 0.1 s
-    monkeypatch.setattr(module, "_busy_seconds", lambda: next(clock))
-    assert "% of a core is used by other processes" in module._load_warning(0.1)
-    monkeypatch.setattr(module, "_busy_seconds", lambda: 10.0)
-    assert module._load_warning(0.01) is None
-    monkeypatch.setattr(module, "_busy_seconds", lambda: None)
-    assert module._load_warning(0.01) is None
+    own = module._busy_seconds()
+    subprocess.run([sys.executable, "-c", "sum(range(30_000_000))"], check=True)
+    busy = module._busy_seconds() - own
+    assert busy > 0.2
+    assert module.Bystanders._others() - before < busy - 0.1
 
 
 def test_measuring_ends_with_its_parent(plugins: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from rich.console import Console\n"
-        "from benchmark.profile import run_profile\n"
-        "run_profile('hangs', 64, None, 'cpu', 1, 'fp32', False, Path(sys.argv[1]), "
-        "Path(sys.argv[2]), False, Console())\n"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path), str(plugins)]
-    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    options = ["--side", "64", "--threads", "1", "--plugins", plugins, "--output", tmp_path]
+    parent = start("profile", "--detectors", "hangs", *options)
     try:
         wait_for(lambda: children(parent.pid))
         wait_for(lambda: "profiler" in Path(f"/proc/{child(parent)}/cmdline").read_text())

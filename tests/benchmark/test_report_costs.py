@@ -38,9 +38,10 @@ def make_profile(
         )  # fmt: skip
 
     fields = {
-        "detector": detector, "source": "0", "parameters": 4_066_000, "macs": 6_105_000_000,
-        "flops": 12_210_000_000, "input": "1x3x256x256", "single": latency(1, milliseconds),
-        "batched": latency(4, 4 * milliseconds), "throughput": 1e3 / milliseconds,
+        "detector": detector, "source": "0", "seconds": 2.0, "parameters": 4_066_000,
+        "macs": 6_105_000_000, "flops": 12_210_000_000, "input": "1x3x256x256",
+        "single": latency(1, milliseconds), "batched": latency(4, 4 * milliseconds),
+        "throughput": 1e3 / milliseconds,
         "memory_kind": "growth of the resident memory", "device": "Test CPU", "threads": 2,
         "precision": "fp32", "torch": "2.11", "harness": "0.1.0", "date": "2025-01-01T02:00:00Z",
     }  # fmt: skip
@@ -183,12 +184,12 @@ def test_a_table_of_untrained_rows_only(tmp_path: Path) -> None:
 
 
 def test_cost_table(tmp_path: Path) -> None:
+    published = detectors.REGISTRY.get("mshnet").data["published_cost"]
     profiles = [
-        make_profile(),
-        make_profile(fused=True, folded="40 of 40", warning="150% of a core"),
+        make_profile(published=published),
+        make_profile(published=published, fused=True, folded="40 of 40", warning="150% of a core"),
         make_profile("top_hat", 0.5, macs=None, flops=None, parameters=0, input="1x1x256x256"),
     ]
-    published = detectors.REGISTRY.get("mshnet").data["published_cost"]
     console = Console(width=160, file=io.StringIO())
     paths = write_cost_table(profiles, tmp_path, console)
     assert [path.name for path in paths] == ["profile.md", "profile.csv"]

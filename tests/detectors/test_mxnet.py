@@ -107,7 +107,7 @@ def test_types_and_shapes(dtype, shape, tmp_path):
 
 @pytest.mark.parametrize("extension", ["params", "pth", "bin"])
 @pytest.mark.parametrize("name", ["acm", "alcnet"])
-def test_published_weights_give_the_golden_outputs(name, extension, tmp_path):
+def test_weights_in_gluons_names_give_the_golden_outputs(name, extension, tmp_path):
     path = write(tmp_path / f"w.{extension}", golden(name))
     assert is_params(path)
     model = create_detector(name, weights=path).eval()
@@ -131,10 +131,10 @@ def test_prefixes_of_an_exported_network(tmp_path):
 
 
 def test_first_batchnorm_with_scale_and_shift_keeps_them(tmp_path):
-    model = fill(create_detector("acm", stem_affine=True))
+    model = fill(create_detector("acm:port"))
     expected = model.state_dict()
     path = write(tmp_path / "w.params", gluon(expected))
-    loaded = create_detector("acm", stem_affine=True, weights=path).state_dict()
+    loaded = create_detector("acm:port", weights=path).state_dict()
     assert all(torch.equal(loaded[key], expected[key]) for key in expected)
 
 
