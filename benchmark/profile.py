@@ -242,6 +242,9 @@ def _run(
             elif event is not None:
                 show(event["text"])
         process.wait()
+    except KeyboardInterrupt:
+        log.unlink(missing_ok=True)
+        raise
     finally:
         process.stdin.close()
         try:

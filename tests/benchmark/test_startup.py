@@ -25,7 +25,7 @@ def test_never_imports_torch(arguments):
 
 def test_run_side_does_not_import_the_report():
     code = (
-        "import sys\nimport benchmark.execute.run, benchmark.execute.worker\n"
+        "import sys\nimport benchmark.execute.run, benchmark.execute.worker, benchmark.profile\n"
         "assert not any(m.startswith('benchmark.report') for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
