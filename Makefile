@@ -17,7 +17,7 @@ options := $(if $(DETECTORS),--detectors '$(DETECTORS)',$(if $(PRESET),,--detect
            $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark profile test test-fast bench lint format clean clean-results
+.PHONY: help setup benchmark profile test test-fast test-extra bench lint format clean clean-results
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,11 +42,14 @@ benchmark: $(READY) ## run the benchmark: all detectors with SLS on the syntheti
 profile: $(READY) ## measure size and speed of every detector on this machine
 	$(PY) run_benchmark.py profile --detectors '*' $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
 
-test: $(READY) ## run all tests, one process a core
-	$(PY) -m pytest -q -n auto --dist worksteal
+test: $(READY) ## run the tests, one process a core
+	$(PY) -m pytest -q -n auto --dist worksteal -m "not extra"
+
+test-extra: $(READY) ## run the tests that 'make test' leaves out: the ONNX export of every network
+	$(PY) -m pytest -q -n auto --dist worksteal -m extra
 
 test-fast: $(READY) ## run the tests that take less than ten seconds each
-	$(PY) -m pytest -q -n auto --dist worksteal -m "not slow"
+	$(PY) -m pytest -q -n auto --dist worksteal -m "not slow and not extra"
 
 bench: $(READY) ## time our code against plain transcriptions, side by side
 	$(PY) -m tests.bench $(ARGS)

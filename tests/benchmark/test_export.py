@@ -145,7 +145,7 @@ def test_says_that_it_was_checked(acm):
     assert len(text.splitlines()) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_mshnet(tmp_path):
     path = tmp_path / "mshnet.onnx"
     detector, text = export(create_detector("mshnet"), path, side=64)

@@ -251,7 +251,7 @@ def test_constant_image_is_finite(name, training, value):
     assert model(x).logits.isfinite().all()
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 @pytest.mark.parametrize("name", dict.fromkeys(name.partition(":")[0] for name in TRAINED))
 def test_onnx_export_agrees_with_torch(name, tmp_path):
     """`export_onnx` runs the file at two sizes and batches and raises where they differ."""

@@ -52,7 +52,8 @@ def test_record_says_everything(finished):
     record = read_record(next(output.glob("runs/*/tiny+sls/seed0-*/record.json")))
     assert record.cell.detector == "tiny"
     assert record.settings["epochs"] == 3
-    assert record.settings["lr"] == 0.05  # the preset wins over the recipe
+    assert record.settings["lr"] == 0.02  # the recipe's, which wins over the default
+    assert record.settings["schedule"] == "cosine"  # the preset's
     assert len(record.history) == 3
     assert record.data.test_images == 16
     assert record.data.train_images + record.data.val_images == 16
