@@ -26,6 +26,7 @@ _MUST_BE_LITERAL = frozenset(
     {
         "name", "recipe", "stride", "variants", "needs_root", "group", "trained", "min_size",
         "min_batch", "cost", "published_cost", "variant_data",
+        "choices",
     }
 )  # fmt: skip
 _DEFAULT_GROUP = "main"
@@ -241,6 +242,12 @@ class Registry:
             raise UserError(
                 f"{self.kind} '{name}': {option} is '{text}', must be "
                 f"{_KINDS[type(default)]} (default {_text(default)})"
+            )
+        choices = entry.data.get("choices", {}).get(option)
+        if choices and value not in choices:
+            raise UserError(
+                f"{self.kind} '{name}': {option} is '{text}', must be one of "
+                f"{', '.join(map(_text, choices))}"
             )
         return value
 

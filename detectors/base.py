@@ -62,6 +62,8 @@ class Detector(nn.Module):
     """Size as printed: `parameters` (millions), `flops` (giga, whatever the source means by it),
     `source` (where printed), `difference` (why ours differs, if it does)."""
 
+    choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Values that options may have, where they are few: checked before a run starts."""
     variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
     """What of the above is another for a variant: `{"port": {"stride": 16}}`."""
     unused: ClassVar[tuple[str, ...]] = ()

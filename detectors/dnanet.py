@@ -96,6 +96,7 @@ class DNANet(Detector):
         "loss": "soft_iou_batch",
         "warm_epoch": -1,
     }
+    choices = {"widths": ("one", "two", "three", "four")}
     cost = {"parameters": 4.697, "macs": 13.93}
     variant_data = {
         "resnet_10": {"cost": {"parameters": 2.612, "macs": 10.902}, "published_cost": {}},

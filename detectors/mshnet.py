@@ -34,6 +34,7 @@ class MSHNet(Backbone):
     venue = "CVPR 2024"
     year = 2024
     source = "arXiv:2403.19366; checked against github.com/Lliu666/MSHNet@7c5194b"
+    choices = {"scales": (1, 2, 3, 4), "head_kernel": (1, 3)}
     cost = {"parameters": 4.066, "macs": 6.002}
     published_cost = {
         "parameters": 4.07,
@@ -45,9 +46,9 @@ class MSHNet(Backbone):
     def __init__(
         self, in_channels: int = 3, warm_epoch: int = 5, scales: int = 4, head_kernel: int = 1
     ) -> None:
-        if scales not in (1, 2, 3, 4):
+        if scales not in self.choices["scales"]:
             raise UserError(f"mshnet: scales is {scales}, must be 1, 2, 3 or 4")
-        if head_kernel not in (1, 3):
+        if head_kernel not in self.choices["head_kernel"]:
             raise UserError(f"mshnet: head_kernel is {head_kernel}, must be 1 or 3")
         super().__init__(in_channels)
         self.warm_epoch, self.warming_up, self.scales = warm_epoch, False, scales

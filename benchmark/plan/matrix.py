@@ -66,7 +66,8 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
             )
         for detector in _match(detectors.REGISTRY, plan.detectors):
             data = detectors.REGISTRY.get(detector).data
-            layer = preset | overrides.get(detector, {})
+            layer = preset | overrides.get(detector.partition(":")[0], {})
+            layer |= overrides.get(detector, {})  # of this very variant
             settings = resolve_settings(data.get("recipe", {}), layer, options)
             for protocol in settings.protocols:
                 describe_protocol(protocol)  # refuses unknown names

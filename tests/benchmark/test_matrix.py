@@ -123,7 +123,7 @@ def test_scoring_without_training_needs_weights(tmp_path):
 
 
 def test_overrides_lie_between_preset_and_command_line(tmp_path):
-    overrides = {"acm:port": {"lr": 0.3, "epochs": 7, "crop_size": 96}}
+    overrides = {"acm": {"lr": 0.3, "crop_size": 80}, "acm:port": {"epochs": 7, "crop_size": 96}}
     cells = make_matrix(
         plan(tmp_path, detectors=("acm:port", "unet"), overrides=overrides),
         {"lr": 0.2, "crop_size": 64},

@@ -34,6 +34,8 @@ def test_names_patterns_and_all():
         ("mshnet:port", "has no variants .*options: in_channels=3"),
         ("mshnet:scale=2", "no option 'scale'; did you mean 'scales'"),
         ("mshnet:scales=two", "scales is 'two', must be a whole number"),
+        ("mshnet:scales=9", "scales is '9', must be one of 1, 2, 3, 4"),
+        ("dnanet:widths=thre", "must be one of one, two, three, four"),
         ("acm:official:port", "variant is given twice"),
         ("mpcm:scales=3", "scales is a list, which a name cannot hold"),
         ("timm_unet:resnet19", "no encoder 'resnet19'; did you mean resnet18"),
