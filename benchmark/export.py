@@ -55,8 +55,6 @@ def export_onnx(
     path: Path,
     side: int = 256,
     console: Console | None = None,
-    *,
-    opset: int = OPSET,
 ) -> None:
     """Write a network as one ONNX file, after checking it where onnxruntime is installed.
 
@@ -73,7 +71,6 @@ def export_onnx(
         path: the file to write.
         side: height and width of the example input, px.
         console: where to report.
-        opset: version of the ONNX operators.
 
     Raises:
         UserError: missing packages, a side that does not fit, a network that cannot be exported,
@@ -97,7 +94,7 @@ def export_onnx(
         raise UserError(f"{path}: is a folder; give the name of the file, e.g. {path}/net.onnx")
     _say(console, f"exporting {source.description}; this may take some minutes")
     network = GreyToProbability(detector).eval()
-    model = _capture(network, source.name, side, opset)
+    model = _capture(network, source.name, side)
     free = _name_axes(model, side)
     _describe(model, source)
     raw = model.SerializeToString()
@@ -105,14 +102,14 @@ def export_onnx(
     write_atomic(path, raw)
 
     sizes = ", ".join(free) or "nothing"
-    _say(console, f"{path}: {len(raw) / 1e6:.1f} MB, opset {opset}; free to choose: {sizes}")
+    _say(console, f"{path}: {len(raw) / 1e6:.1f} MB, opset {OPSET}; free to choose: {sizes}")
     fixed = [f"{axis} {_exported(axis, side)}" for axis in AXES.values() if axis not in free]
     if fixed:
         _say(console, f"{source.name} works at the exported size only: {', '.join(fixed)}")
     _say(console, checked)
 
 
-def _capture(network: nn.Module, name: str, side: int, opset: int) -> onnx.ModelProto:
+def _capture(network: nn.Module, name: str, side: int) -> onnx.ModelProto:
     """The graph of a network.
 
     Raises:
@@ -130,7 +127,7 @@ def _capture(network: nn.Module, name: str, side: int, opset: int) -> onnx.Model
                 dynamic_shapes={"image": axes},
                 input_names=["image"],
                 output_names=["probability"],
-                opset_version=opset,
+                opset_version=OPSET,
                 verbose=False,
             )
     except Exception as error:  # whatever the network's Python provokes in the exporter

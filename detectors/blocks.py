@@ -75,13 +75,16 @@ class ResidualAttentionBlock(nn.Module):
         self.ca = ChannelAttention(c_out)
         self.sa = SpatialAttention()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, c_in, H, W) to (B, c_out, H / stride, W / stride)."""
+    def attended(self, x: Tensor) -> Tensor:
+        """The features before shortcut and ReLU."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         y = self.ca(y) * y
-        y = self.sa(y) * y
-        return F.relu(y + self.shortcut(x))
+        return self.sa(y) * y
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, H, W) to (B, c_out, H / stride, W / stride)."""
+        return F.relu(self.attended(x) + self.shortcut(x))
 
 
 class ResidualBlock(nn.Module):

@@ -8,35 +8,19 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from detectors.base import Detector, Prediction
-from detectors.blocks import (
-    ChannelAttention,
-    ResidualAttentionBlock,
-    SpatialAttention,
-    per_channel,
-    stage,
-    upsample,
-)
+from detectors.blocks import ResidualAttentionBlock, per_channel, stage, upsample
 
 
-class VGGAttentionBlock(nn.Module):
-    """Two convolutions with channel, then spatial attention: the residual one, no shortcut."""
+class VGGAttentionBlock(ResidualAttentionBlock):
+    """The residual attention block without its shortcut."""
 
     def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, padding=1)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.ca = ChannelAttention(c_out)
-        self.sa = SpatialAttention()
+        super().__init__(c_in, c_out, stride)
+        del self.shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c_in, H, W) to (B, c_out, H / stride, W / stride)."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        y = self.ca(y) * y
-        y = self.sa(y) * y
-        return F.relu(y)
+        return F.relu(self.attended(x))
 
 
 BACKBONES = {

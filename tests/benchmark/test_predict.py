@@ -22,11 +22,12 @@ from benchmark.evaluation.metrics.components import find_components
 from benchmark.execute.events import EventWriter
 from benchmark.execute.run import run_job
 from benchmark.plan.job import Job
-from benchmark.predict import Component, draw_overlay, measure, predict_files
+from benchmark.predict import predict_files
 from benchmark.record import Cell, Environment, Record
 from benchmark.report.panels import read_crops
 from benchmark.source import Source, find_run, load_source
 from benchmark.store import RunFolder, write_atomic
+from benchmark.targets import Component, draw_overlay, measure
 from datasets.files import read_grey
 from detectors import create_detector
 from detectors.base import Detector, Prediction
