@@ -57,6 +57,30 @@ class ImageScore(_Part):
     intersection: int
     predicted: int
     positive: int  # target pixels
+    sums: dict[str, float] = {}  # what this protocol counts besides; added up over images
+
+
+Outcome = Literal["hit", "unseen", "merged", "shifted"]
+
+
+class Targets(_Part):
+    """What became of every target of the test set: columns of equal length."""
+
+    image: list[int]  # place in `Scores.images`
+    area: list[int]  # px
+    scr: list[float | None]  # signal-to-clutter ratio; None where it cannot be told
+    outcome: list[Outcome]
+    predicted_area: list[int]  # of the component that hit it; 0 for a miss
+    intersection: list[int]  # with that component
+    distance: list[float | None]  # between the two centroids, px; None for a miss
+
+
+class FalseAlarms(_Part):
+    """Every predicted component without a target: columns of equal length."""
+
+    image: list[int]
+    area: list[int]  # px
+    distance: list[float | None]  # to the nearest target pixel; None: no target in the image
 
 
 class Curve(_Part):
@@ -80,8 +104,11 @@ class Scores(_Part):
     protocol: str  # name
     version: int
     metrics: dict[str, float]  # iou niou precision recall f1 pd fa ...; fractions, not percent
+    rules: str = ""  # of the protocol, in one line
     images: list[ImageScore]
     curve: Curve | None = None
+    targets: Targets | None = None
+    false_alarms: FalseAlarms | None = None
 
 
 class Epoch(_Part):

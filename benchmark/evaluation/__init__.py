@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 
 from benchmark.errors import UserError
-from benchmark.evaluation.metrics.protocols import PROTOCOLS, Protocol
+from benchmark.evaluation.metrics.protocol import Protocol
+from benchmark.evaluation.metrics.protocols import PROTOCOLS
 
 __all__ = ["create_protocol", "describe_protocol", "list_protocols"]
 
@@ -19,17 +20,18 @@ def list_protocols() -> list[str]:
     return sorted(PROTOCOLS)
 
 
-def create_protocol(name: str, *, sweep: bool = True) -> Protocol:
+def create_protocol(name: str, *, details: bool = True) -> Protocol:
     """A new, empty protocol object.
 
     Args:
         name: one of `list_protocols()`.
-        sweep: also count at 81 thresholds for `curve()`; several times slower than without.
+        details: keep the counts at many thresholds and what became of each target, too, where
+            the protocol has them; several times slower than without.
 
     Raises:
         UserError: unknown name, with the nearest valid one.
     """
-    return _protocol_class(name)(sweep=sweep)
+    return _protocol_class(name)(details)
 
 
 def describe_protocol(name: str) -> str:

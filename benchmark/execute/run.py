@@ -7,11 +7,12 @@ import resource
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import datasets
@@ -20,13 +21,14 @@ import losses
 from benchmark import __version__
 from benchmark.environment import cpu_name, git_commit
 from benchmark.errors import UserError
-from benchmark.evaluation import create_protocol
 from benchmark.evaluation.cost import count_macs, count_parameters
 from benchmark.evaluation.inference import predict
+from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
+from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import save_crops
 from benchmark.execute.events import EventWriter
 from benchmark.plan.job import Job
-from benchmark.record import Cost, Data, Environment, Scores
+from benchmark.record import Cost, Data, Environment
 from benchmark.registry import add_plugins
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches, hold_out
@@ -121,12 +123,9 @@ def run_job(
     )
     send("phase", text="scoring")
     started = time.monotonic()
-    scores = {
-        name: score(detector, test_set, name, device, autocast, sweep=True)
-        for name in settings.protocols
-    }
+    scores = score(_network(detector, device, autocast), test_set, settings.protocols)
     test_seconds = time.monotonic() - started
-    save_crops(folder.crops, test_set, lambda image: predict(detector, image, device, autocast))
+    save_crops(folder.crops, test_set, _network(detector, device, autocast))
     return {
         "data": data,
         "selected_epoch": selected,
@@ -168,7 +167,8 @@ def fit(
     )
 
     def validate() -> dict[str, float]:
-        return score(detector, watched, "native", device, autocast, sweep=False).metrics
+        network = _network(detector, device, autocast)
+        return score(network, watched, ["native"], details=False)["native"].metrics
 
     send("phase", text="training", epochs=settings.epochs)
     return train(
@@ -241,25 +241,13 @@ def select(detector: Detector, state: State, selection: str) -> int:
     return state.best_epoch
 
 
-def score(
-    detector: Detector,
-    samples: Sequence[Sample],
-    protocol: str,
-    device: torch.device,
-    autocast: Autocast,
-    sweep: bool,
-) -> Scores:
-    """Score a detector in eval mode under one protocol."""
-    scorer = create_protocol(protocol, sweep=sweep)
-    for sample in samples:
-        scorer.update(predict(detector, sample.image, device, autocast), sample.mask, sample.name)
-    return Scores(
-        protocol=protocol,
-        version=scorer.version,
-        metrics=scorer.compute(),
-        images=scorer.rows,
-        curve=scorer.curve() if sweep else None,
-    )
+def _network(detector: Detector, device: torch.device, autocast: Autocast) -> Network:
+    """Image -> probabilities."""
+
+    def network(image: np.ndarray, geometry: Geometry = NATIVE) -> np.ndarray:
+        return predict(detector, image, device, autocast, geometry)
+
+    return network
 
 
 def _macs(detector: str) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_exactly_three_with_thirds_does_not_depend_on_the_position():
         mask, prediction = np.zeros((2, 4, 64), bool)
         for m, start in ((mask, left), (prediction, left + 3)):
             m[0, start : start + 2] = m[1, start] = True
-        assert counts(score(prediction, mask, sweep=False)) == (0, 1, 3)
+        assert counts(score(prediction, mask, details=False)) == (0, 1, 3)
         floats.append((3 * left + 10) / 3 - (3 * left + 1) / 3 < 3)
     assert any(floats), "the case no longer tests what it says"
 
@@ -228,8 +228,8 @@ def test_no_image_is_an_error():
 
 def test_output_is_what_the_record_stores():
     protocol = score(boxes((5, 5, 3, 3), (20, 20, 1, 1)), boxes((5, 5, 3, 4)))
-    assert set(protocol.rows[0]) == set(ImageScore.model_fields)
-    assert set(protocol.curve()) == set(Curve.model_fields)
+    assert set(protocol.rows[0]) == set(ImageScore.model_fields) - {"sums"}
+    assert set(protocol.details()["curve"]) == set(Curve.model_fields)
     numbers = protocol.compute()
     for key, value in numbers.items():
         assert type(value) is (int if key.startswith("n_") else float), key
@@ -240,22 +240,22 @@ def test_output_is_what_the_record_stores():
         version=protocol.version,
         metrics=numbers,
         images=protocol.rows,
-        curve=protocol.curve(),
+        curve=protocol.details()["curve"],
     )
-    assert json.loads(scores.model_dump_json())["curve"] == protocol.curve()
-    assert [image.model_dump() for image in scores.images] == protocol.rows
+    assert json.loads(scores.model_dump_json())["curve"] == protocol.details()["curve"]
+    assert [image.model_dump(exclude={"sums"}) for image in scores.images] == protocol.rows
 
 
-def test_without_sweep_there_is_no_curve_and_the_same_numbers():
+def test_without_details_there_is_no_curve_and_the_same_numbers():
     prediction, mask = boxes((5, 5, 3, 3)), boxes((5, 6, 3, 3))
-    without = score(prediction, mask, sweep=False)
-    assert without.curve() is None
+    without = score(prediction, mask, details=False)
+    assert without.details() == {}
     assert without.compute() == score(prediction, mask).compute()
 
 
 def test_merge_refuses_what_does_not_fit():
-    with pytest.raises(UserError, match="with and without a curve"):
-        create_protocol("native").merge(create_protocol("native", sweep=False))
+    with pytest.raises(UserError, match="with and without details"):
+        create_protocol("native").merge(create_protocol("native", details=False))
 
     class Other(type(create_protocol("native"))):
         name, version = "other", 3
@@ -306,7 +306,7 @@ def test_bad_input_is_refused_by_name_and_not_counted(prob, mask, message):
     with pytest.raises(UserError, match=f"^image 'x7': .*{message}"):
         protocol.update(prob, mask, "x7")
     assert protocol.rows == []
-    assert protocol.curve()["images"] == 0
+    assert protocol.details()["curve"]["images"] == 0
 
 
 # --- the list of protocols -------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_importing_is_cheap_and_scoring_never_needs_torch():
         "list_protocols(); describe_protocol('native'); "
         "print([m for m in ('torch', 'numpy', 'scipy', 'cv2') if m in sys.modules]); "
         "p = create_protocol('native'); import numpy as np; "
-        "p.update(np.eye(9), np.eye(9) > 0); p.compute(); p.curve(); print('torch' in sys.modules)"
+        "p.update(np.eye(9), np.eye(9) > 0); p.compute(); p.details(); print('torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

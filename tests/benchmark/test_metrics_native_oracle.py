@@ -124,8 +124,8 @@ def scenes(draw):
     return prob, mask
 
 
-def scored(*pairs, sweep=False):
-    protocol = create_protocol("native", sweep=sweep)
+def scored(*pairs, details=False):
+    protocol = create_protocol("native", details=details)
     for prob, mask in pairs:
         protocol.update(prob, mask)
     return protocol
@@ -134,7 +134,7 @@ def scored(*pairs, sweep=False):
 def everything(protocol):
     """All results; the rows sorted, since they come in the order of the updates."""
     rows = sorted(tuple(row.items()) for row in protocol.rows)
-    return rows, protocol.compute(), protocol.curve()
+    return rows, protocol.compute(), protocol.details().get("curve")
 
 
 @settings(GENEROUS, max_examples=2000)
@@ -161,10 +161,10 @@ def test_counts_equal_the_oracle_on_single_pixels():
 @settings(GENEROUS, max_examples=150)
 @given(st.lists(scenes(), min_size=1, max_size=5), st.data())
 def test_merging_parts_and_reordering_change_nothing(pairs, data):
-    whole = everything(scored(*pairs, sweep=True))
-    assert everything(scored(*data.draw(st.permutations(pairs)), sweep=True)) == whole
+    whole = everything(scored(*pairs, details=True))
+    assert everything(scored(*data.draw(st.permutations(pairs)), details=True)) == whole
     cut = data.draw(st.integers(0, len(pairs)))
-    first, second = scored(*pairs[:cut], sweep=True), scored(*pairs[cut:], sweep=True)
+    first, second = scored(*pairs[:cut], details=True), scored(*pairs[cut:], details=True)
     second.merge(first)
     assert everything(second) == whole
 
@@ -184,11 +184,11 @@ def test_many_images_in_any_order_give_the_same_bits():
 @given(scenes())
 def test_flips_and_transposition_change_nothing(scene):
     prob, mask = scene
-    expected = scored(scene, sweep=True)
+    expected = scored(scene, details=True)
     for turned in (np.flipud, np.fliplr, np.transpose, np.rot90):
-        got = scored((turned(prob), turned(mask)), sweep=True)
+        got = scored((turned(prob), turned(mask)), details=True)
         assert got.compute() == expected.compute()
-        assert got.curve() == expected.curve()
+        assert got.details()["curve"] == expected.details()["curve"]
 
 
 @settings(GENEROUS, max_examples=300)
@@ -211,12 +211,12 @@ def test_an_isolated_false_component_costs_exactly_its_pixels(scene, height, wid
 @given(scenes())
 def test_the_truth_is_perfect(scene):
     mask = scene[1]
-    protocol = scored((mask.astype(float), mask), sweep=True)
+    protocol = scored((mask.astype(float), mask), details=True)
     numbers = protocol.compute()
     for key in ("iou", "niou", "precision", "recall", "f1", "pd"):
         assert numbers[key] == 1, key
     assert numbers["fa"] == numbers["false_alarms_per_image"] == 0
-    assert set(protocol.curve()["hits"]) == {numbers["n_targets"]}
+    assert set(protocol.details()["curve"]["hits"]) == {numbers["n_targets"]}
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -334,8 +334,8 @@ def test_sweep_equals_labelling_from_scratch_at_every_threshold(dtype):
 @settings(GENEROUS, max_examples=200)
 @given(st.lists(scenes(), min_size=1, max_size=3))
 def test_sweep_at_one_half_equals_the_protocol(pairs):
-    protocol = scored(*pairs, sweep=True)
-    curve = protocol.curve()
+    protocol = scored(*pairs, details=True)
+    curve = protocol.details()["curve"]
     for key in CURVE_SUMS:
         assert curve[key][40] == sum(row[key] for row in protocol.rows), key
     for key in ("targets", "positive"):

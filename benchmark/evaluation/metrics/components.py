@@ -51,6 +51,29 @@ def find_components(binary: np.ndarray) -> Components:
     return Components(area, sums[:, 1] + rows.start * area, sums[:, 0] + columns.start * area)
 
 
+def label_components(binary: np.ndarray) -> tuple[Components, np.ndarray]:
+    """Components in scan order (by their first pixel, row by row), with their pixels.
+
+    Args:
+        binary: (H, W) bool.
+
+    Returns:
+        The N components and a label map (H, W) int32: 0 background, k + 1 component k.
+    """
+    count, labels, stats, means = cv2.connectedComponentsWithStats(
+        binary.view(np.uint8), connectivity=8
+    )
+    on = np.flatnonzero(binary)
+    first = np.full(count, -1)  # the background comes first
+    first[labels.ravel()[on[::-1]]] = on[::-1]  # the last one written is the first in the image
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(count, np.int32)
+    rank[order] = np.arange(count, dtype=np.int32)
+    area = stats[order[1:], cv2.CC_STAT_AREA].astype(np.int64)
+    sums = np.rint(means[order[1:]] * area[:, None]).astype(np.int64)
+    return Components(area, sums[:, 1], sums[:, 0]), rank[labels]
+
+
 def _extent(on: np.ndarray) -> slice:
     """From the first to the last True; there is at least one."""
     return slice(int(on.argmax()), on.size - int(on[::-1].argmax()))

@@ -1,4 +1,4 @@
-"""One-to-one matching of targets and predicted components by centroid distance."""
+"""One-to-one matchings of targets and predicted components: ours, and the published ones."""
 
 from __future__ import annotations
 
@@ -48,6 +48,55 @@ def match(targets: Components, predictions: Components) -> list[Pair]:
         for cluster in _clusters(distances)
         for pair in _solve({pair: distances[pair] for pair in cluster}, predictions.area)
     ]
+
+
+def match_greedy(targets: Components, predictions: Components) -> list[Pair]:
+    """The published rule: each target takes the first free prediction less than 3 px away.
+
+    Targets and predictions in scan order, so the result depends on the orientation of the image.
+    MSHNet and DNANet `PD_FA`, BasicIRSTD `PD_FA`.
+
+    Args:
+        targets: in scan order (`label_components`).
+        predictions: in scan order.
+    """
+    near = centroid_distances(targets, predictions) < RADIUS
+    pairs = []
+    for t in range(len(targets)):
+        free = np.flatnonzero(near[t])
+        if free.size:
+            pairs.append((t, int(free[0])))
+            near[:, free[0]] = False
+    return pairs
+
+
+def match_overlap_first(distance: np.ndarray, iou: np.ndarray) -> list[Pair]:
+    """OPDC: overlap priority with distance compensation (arXiv:2509.16888; PyIRSTDMetrics 1.0.2).
+
+    First the assignment of all components with the least total distance, of which pairs with
+    IoU >= 0.5 are kept; then the same among the rest, of which pairs under 3 px are kept.
+
+    Args:
+        distance: (M, N) of centroids, px.
+        iou: (M, N) of the components.
+    """
+    pairs = _assigned(distance, iou >= 0.5)
+    rows = np.setdiff1d(np.arange(distance.shape[0]), [t for t, _ in pairs])
+    columns = np.setdiff1d(np.arange(distance.shape[1]), [p for _, p in pairs])
+    rest = distance[np.ix_(rows, columns)]
+    return pairs + [(int(rows[t]), int(columns[p])) for t, p in _assigned(rest, rest < RADIUS)]
+
+
+def centroid_distances(targets: Components, predictions: Components) -> np.ndarray:
+    """(M, N) float64, px, Euclidean."""
+    if not len(targets) or not len(predictions):
+        return np.zeros((len(targets), len(predictions)))
+    return np.linalg.norm(targets.centroids[:, None] - predictions.centroids[None], axis=2)
+
+
+def _assigned(distance: np.ndarray, kept: np.ndarray) -> list[Pair]:
+    """Pairs of the assignment with the least total distance for which `kept` is true."""
+    return [(t, p) for t, p in zip(*linear_sum_assignment(distance), strict=True) if kept[t, p]]
 
 
 def _distance_steps(targets: Components, t: int, predictions: Components, p: int) -> int | None:
