@@ -17,7 +17,7 @@ options := $(if $(DETECTORS),--detectors '$(DETECTORS)',$(if $(PRESET),,--detect
            $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark profile test test-fast test-extra bench lint format clean clean-results
+.PHONY: help setup benchmark profile test test-fast test-extra bench docs lint format clean clean-results
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ test-fast: $(READY) ## run the tests that take less than ten seconds each
 
 bench: $(READY) ## time our code against plain transcriptions, side by side
 	$(PY) -m tests.bench $(ARGS)
+
+docs: $(READY) ## write the computed pages of docs/
+	$(PY) run_benchmark.py docs
 
 lint: $(READY) ## check style and formatting
 	$(PY) -m ruff check .

@@ -32,6 +32,8 @@ EPILOG = """
 
   python run_benchmark.py --detectors mshnet --weights weight.pkl --epochs 0 --dataset sirst
 
+  python run_benchmark.py evaluate --predictions maps/ --dataset sirst --data-root DIR
+
   python run_benchmark.py report results/quick
 
 Finished cells are skipped, so the same command resumes after Ctrl-C or a crash.
@@ -73,6 +75,11 @@ def benchmark(
         typer.Option(rich_help_panel=WHAT,
                      help="quick, standard, published or a .yaml file with these options as keys"),
     ] = "quick",
+    protocols: Annotated[
+        str | None,
+        typer.Option("--protocols", "--protocol", rich_help_panel=WHAT,
+                     help="scoring rules, comma list or all (`list protocols` explains them)"),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(rich_help_panel=WHAT, help=_about("limit"))
     ] = None,
@@ -142,7 +149,7 @@ def benchmark(
         "limit": limit, "plugins": plugins, "epochs": epochs, "batch_size": batch_size, "lr": lr,
         "crop_size": crop_size, "precision": precision, "data_root": data_root, "output": output,
         "device": device, "jobs_per_device": jobs_per_device,
-        "weights": weights, "profile": profile,
+        "weights": weights, "profile": profile, "protocols": protocols,
     }  # fmt: skip
     options = {k: v for k, v in given.items() if v is not None}
     options |= parse_set(set_ or [])
@@ -153,7 +160,8 @@ def benchmark(
 
 app.command(name="list")(commands.list_)
 for command in (
-    commands.show, commands.report, commands.profile, commands.predict, commands.export,
+    commands.show, commands.report, commands.profile, commands.predict, commands.evaluate,
+    commands.export, commands.docs,
 ):  # fmt: skip
     app.command()(command)
 

@@ -1,4 +1,4 @@
-"""The commands beside the benchmark itself: list, show, report, profile, predict, export."""
+"""The commands beside the benchmark: list, show, report, profile, predict, evaluate, ..."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ DETECTOR = typer.Option(rich_help_panel=WHICH, help="name, e.g. mshnet or acm:po
 WEIGHTS = typer.Option(
     rich_help_panel=WHICH, help="checkpoint; official ones (also MXNet .params) load as they are"
 )
+TRUTH = "What is true: a data set, or a folder of masks"
+TABLES = "How the tables call it"
 RESULTS = typer.Option(help="where to look for a run's id")
 
 
@@ -36,13 +38,25 @@ def list_(
 
 def report(
     folder: Annotated[Path, typer.Argument(help="output folder of earlier runs")],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POINT",
+            help="read the stored curves elsewhere than at probability 0.5: best-iou, or fa=1e-5 "
+            "for the best Pd within that rate; chosen on the test set, and labelled so",
+        ),
+    ] = None,
 ) -> None:
-    """Rebuild tables and figures from the records in a folder, without running anything."""
+    """Rebuild tables and figures from the records in a folder, without running anything.
+
+    With --at they go to FOLDER/report/at-.../, beside the others.
+    """
     from benchmark.report import write_report
+    from benchmark.report.operating import parse_point
 
     if not folder.is_dir():
         raise UserError(f"report {folder}: no such folder")
-    write_report(folder, out)
+    write_report(folder, out, parse_point(at) if at is not None else None)
 
 
 def show(
@@ -137,6 +151,100 @@ def predict(
     predict_files(source, inputs, output, threshold, device, overlay, out)
 
 
+def evaluate(
+    predictions: Annotated[
+        Path,
+        typer.Option(
+            help="folder with one map per image, named as the image (also IMAGE_pred, ...): PNG or "
+            "BMP, TIFF, or .npy; 8 and 16 bits are scaled to [0, 1], floats are probabilities"
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=TRUTH, help="score its test split, e.g. sirst:idx_320"),
+    ] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=TRUTH,
+            help="folder with the downloaded datasets; or set IRSTD_DATA_ROOT",
+        ),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=TRUTH, help="score what has a mask here, named as the image"),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", "--protocols", help="names by comma, or all; see list")
+    ] = "native",
+    thresholds: Annotated[
+        str,
+        typer.Option(help="of the Pd-Fa curve: standard, or distinct for every value of the maps"),
+    ] = "standard",
+    name: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=TABLES, help="detector; the folder's name by default"),
+    ] = None,
+    loss: Annotated[
+        str, typer.Option(rich_help_panel=TABLES, help="what it was trained with")
+    ] = "external",
+    seed: Annotated[
+        int, typer.Option(min=0, rich_help_panel=TABLES, help="seeds of a method share a mean")
+    ] = 0,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=TABLES,
+            help="to stand in the table of runs, what its title says, e.g. standard",
+        ),
+    ] = "external",
+    selection: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=TABLES,
+            help="which epoch predicted: last, best-val, or best-test (chosen on these images)",
+        ),
+    ] = "last",
+    output: Annotated[
+        Path, typer.Option(help="folder for the record; that of runs puts it beside them")
+    ] = Path("results/evaluate"),
+    report: Annotated[bool, typer.Option(help="print and write the tables of OUTPUT")] = True,
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """Score predictions that anyone made, by the same rules and into the same tables as a run.
+
+    Examples:
+
+      python run_benchmark.py evaluate --predictions maps/ --masks SIRST/masks --name my_net
+
+      python run_benchmark.py evaluate --predictions maps/ --dataset sirst --data-root DIR
+      --protocol all --name my_net --seed 1
+
+    To compare it with runs in results/standard, add --output results/standard --recipe standard
+    --selection best-val: a table has one test set, protocol, recipe and rule of selection.
+    """
+    from benchmark.evaluate import Method, metrics_line, read_dataset, read_masks
+    from benchmark.evaluate import evaluate as score
+    from benchmark.listing import load_plugins
+    from benchmark.report import write_report
+
+    load_plugins(plugins)
+    method = Method(name or predictions.resolve().name, loss, seed, recipe, selection)
+    if (dataset is None) == (masks is None):
+        raise UserError("evaluate: give either --dataset NAME or --masks DIR, to score against")
+    if dataset is not None:
+        truth = read_dataset(dataset, data_root)
+    else:
+        assert masks is not None
+        truth = read_masks(masks, out)
+    record = score(predictions, truth, method, protocol, output, thresholds, out)
+    if report:
+        write_report(output, out)
+        return
+    for scores in record.scores.values():
+        out.print(metrics_line(scores), highlight=False, markup=False, soft_wrap=True)
+
+
 def export(
     output: Annotated[Path, typer.Argument(help="the .onnx file to write")],
     run: Annotated[str | None, RUN] = None,
@@ -156,3 +264,12 @@ def export(
 
     load_plugins(plugins)
     export_onnx(load_source(run, detector, weights, results), output, side, out)
+
+
+def docs(
+    folder: Annotated[Path, typer.Argument(help="where to")] = Path("docs"),
+) -> None:
+    """Write the computed pages of docs/: every protocol's verdict by eye, and what seeds buy."""
+    from benchmark.docs import write_docs
+
+    write_docs(folder, out)

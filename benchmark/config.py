@@ -21,10 +21,14 @@ from pydantic import (
 )
 
 from benchmark.errors import UserError
+from benchmark.evaluation import list_protocols
 
 PRESETS = Path(__file__).parent / "presets"
 
-ALIASES = {"detector": "detectors", "loss": "losses", "dataset": "datasets", "seed": "seeds"}
+ALIASES = {
+    "detector": "detectors", "loss": "losses", "dataset": "datasets", "seed": "seeds",
+    "protocol": "protocols",
+}  # fmt: skip
 """Option names that mean the same key."""
 
 
@@ -72,7 +76,9 @@ class Settings(_Strict):
     )
     eval_every: int = Field(1, ge=1, description="validate every so many epochs")
     limit: int | None = Field(None, ge=2, description="use only the first images of each split")
-    protocols: tuple[str, ...] = Field(("native",), min_length=1, description="scoring protocols")
+    protocols: tuple[str, ...] = Field(
+        ("native",), min_length=1, description="scoring protocols, all of them: all"
+    )
     weights: str | None = Field(
         None, description="name and digest of the weights to start from; set by --weights"
     )
@@ -147,8 +153,10 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
     for name in ("detectors", "losses", "datasets", "seeds"):
         if name in plan:
             plan[name] = _as_tuple(plan[name])
-    if isinstance(settings.get("protocols"), str):
-        settings["protocols"] = _as_tuple(settings["protocols"])
+    if "protocols" in settings:
+        names = _as_tuple(settings["protocols"])
+        every = list_protocols() if "all" in names else names
+        settings["protocols"] = tuple(sorted(set(every)))  # the order decides nothing
     return plan, settings
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 PLAIN_EVERY = 20.0
 """Seconds between two progress lines of one job where the output is no terminal."""
+PATIENCE = 2.0
+"""Seconds before the first such line of a loop."""
+
+_Item = TypeVar("_Item")
 
 
 @dataclass
@@ -152,3 +158,29 @@ def duration(seconds: float) -> str:
     if s < 3600:
         return f"{s // 60}m{s % 60:02d}s"
     return f"{s // 3600}h{s % 3600 // 60:02d}m"
+
+
+def with_progress(
+    items: Sequence[_Item], what: str, console: Console, patience: float = PATIENCE
+) -> Iterator[_Item]:
+    """The items one by one, saying how far it is: as a bar in a terminal, as lines elsewhere.
+
+    Args:
+        items: what is gone through.
+        what: their name in the lines, plural.
+        console: where to say it.
+        patience: seconds before the first line.
+    """
+    if console.is_terminal:
+        yield from track(items, what, console=console, transient=True)
+        return
+    started = time.monotonic()
+    said = started + patience - PLAIN_EVERY
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if done and now - said >= PLAIN_EVERY:
+            said = now
+            left = (now - started) / done * (len(items) - done)
+            text = f"{done} of {len(items)} {what}, {duration(left)} left"
+            console.print(text, highlight=False)
+        yield item

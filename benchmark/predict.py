@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,9 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
-from benchmark.console import PLAIN_EVERY, duration
+from benchmark.console import PATIENCE, with_progress
 from benchmark.errors import UserError
 from benchmark.evaluation.inference import predict
 from benchmark.source import Source
@@ -34,9 +32,6 @@ from detectors.base import Detector
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What is taken from a folder; the case does not matter."""
-
-PATIENCE = 2.0
-"""Seconds before the first line about the progress, where the output is no terminal."""
 
 
 def predict_files(
@@ -81,7 +76,7 @@ def predict_files(
     table.unlink(missing_ok=True)  # it would not fit the new maps if this is interrupted
     rows: list[tuple[object, ...]] = []
     failed = 0
-    for path in _with_progress(paths, console):
+    for path in with_progress(paths, "images", console, PATIENCE):
         try:
             image = _read(path)
             _check_size(path, image, detector)
@@ -235,22 +230,6 @@ def _apply(
     if not np.isfinite(probability).all():
         raise UserError(f"{path}: the network answers NaN; its weights are damaged or diverged")
     return probability
-
-
-def _with_progress(paths: list[Path], console: Console) -> Iterator[Path]:
-    """The paths one by one, saying how far it is: as a bar in a terminal, as lines elsewhere."""
-    if console.is_terminal:
-        yield from track(paths, "images", console=console, transient=True)
-        return
-    started = time.monotonic()
-    said = started + PATIENCE - PLAIN_EVERY
-    for done, path in enumerate(paths):
-        now = time.monotonic()
-        if done and now - said >= PLAIN_EVERY:
-            said = now
-            left = (now - started) / done * (len(paths) - done)
-            console.print(f"{done} of {len(paths)} images, {duration(left)} left", highlight=False)
-        yield path
 
 
 def _is_plain(path: Path) -> bool:

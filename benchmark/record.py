@@ -64,7 +64,11 @@ Outcome = Literal["hit", "unseen", "merged", "shifted"]
 
 
 class Targets(_Part):
-    """What became of every target of the test set: columns of equal length."""
+    """What became of every target of the test set: columns of equal length.
+
+    A miss is unseen (nothing predicted near it), merged (what is near it hits or covers another
+    target) or shifted (it has a prediction of its own, with the centroid too far off).
+    """
 
     image: list[int]  # place in `Scores.images`
     area: list[int]  # px

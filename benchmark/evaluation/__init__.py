@@ -7,6 +7,7 @@ torch never, so that the command line can list the protocols at once.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 from benchmark.errors import UserError
 from benchmark.evaluation.metrics.protocol import Protocol
@@ -20,18 +21,21 @@ def list_protocols() -> list[str]:
     return sorted(PROTOCOLS)
 
 
-def create_protocol(name: str, *, details: bool = True) -> Protocol:
+def create_protocol(
+    name: str, *, details: bool = True, thresholds: Sequence[float] | None = None
+) -> Protocol:
     """A new, empty protocol object.
 
     Args:
         name: one of `list_protocols()`.
         details: keep the counts at many thresholds and what became of each target, too, where
             the protocol has them; several times slower than without.
+        thresholds: of its curve, increasing in [0, 1]; the protocol's own by default.
 
     Raises:
-        UserError: unknown name, with the nearest valid one.
+        UserError: unknown name, with the nearest valid one; thresholds that do not increase.
     """
-    return _protocol_class(name)(details)
+    return _protocol_class(name)(details, thresholds)
 
 
 def describe_protocol(name: str) -> str:

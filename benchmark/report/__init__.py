@@ -8,15 +8,18 @@ from rich.console import Console
 
 from benchmark.errors import UserError
 from benchmark.report.aggregate import Collection, collect
+from benchmark.report.columns import title
 from benchmark.report.latex import latex
+from benchmark.report.operating import Point
 from benchmark.report.tables import csv_text, markdown, print_tables
 
 
-def write_report(output: Path, console: Console) -> list[Path]:
+def write_report(output: Path, console: Console, at: Point | None = None) -> list[Path]:
     """Print the leaderboard, then write `OUTPUT/report/`.
 
     Args:
         output: the folder that a benchmark wrote, with `runs/` in it.
+        at: read the numbers from the curves there, and write to `OUTPUT/report/at-.../`.
         console: where the tables, the list of written files and the warnings go.
 
     Returns:
@@ -25,18 +28,21 @@ def write_report(output: Path, console: Console) -> list[Path]:
     Raises:
         UserError: there is no record to report on.
     """
-    collection = collect(output)
+    collection = collect(output, at)
     warnings = collection.warnings
     if not collection.tables:
         number = "1 file is no record" if len(warnings) == 1 else f"{len(warnings)} are no records"
         found = f"; {number}: {warnings[0]}" if warnings else ""
+        if at is not None and collect(output).tables:
+            raise UserError(f"{output}: no record has a curve, so --at cannot be applied")
         raise UserError(
             f"no records in {output / 'runs'} (looked for **/record.json{found}); name the "
             "--output folder of a benchmark run, or run one with that --output first"
         )
     # First of all, and before matplotlib is imported: a person waits for this.
     print_tables(collection, console)
-    paths = _write(output / "report", collection, warnings)
+    folder = output / "report" / (f"at-{at.slug}" if at else "")
+    paths = _write(folder, collection, warnings)
     for path in paths:
         console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
     for warning in warnings:
@@ -48,6 +54,8 @@ def write_report(output: Path, console: Console) -> list[Path]:
 
 def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Path]:
     from benchmark.report.published import published_section
+    from benchmark.report.sensitivity import sensitivity_csv
+    from benchmark.report.statistics_page import pairs_csv, statistics_markdown
     from benchmark.store import write_atomic
 
     published = published_section(table.dataset for table in collection.tables)
@@ -56,7 +64,12 @@ def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Pa
         page: markdown(collection, [], published),
         folder / "leaderboard.csv": csv_text(collection),
         folder / "leaderboard.tex": latex(collection),
+        folder / "statistics.md": statistics_markdown(collection),
+        folder / "pairs.csv": pairs_csv(collection),
+        folder / "sensitivity.md": _sensitivity_page(collection),
+        folder / "sensitivity.csv": sensitivity_csv(collection),
     }
+    texts = {path: text for path, text in texts.items() if text}
     for path, text in texts.items():
         write_atomic(path, text)
     figures = _draw(folder / "figures", collection, warnings)
@@ -66,25 +79,41 @@ def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Pa
     return [*texts, *figures]
 
 
+def _sensitivity_page(collection: Collection) -> str:
+    """All sections on the targets' sizes, contrasts and places; "" where there is none."""
+    from benchmark.report.sensitivity import sensitivity_markdown
+
+    sections = [(title(table), sensitivity_markdown(table)) for table in collection.tables]
+    parts = [f"## {name}\n\n{section}" for name, section in sections if section]
+    return "\n".join(["# Scale and location sensitivity\n", *parts]) if parts else ""
+
+
 def _draw(folder: Path, collection: Collection, warnings: list[str]) -> list[Path]:
-    from benchmark.report.figures import overview_figure, pd_fa_figure, training_figure
+    from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
+    from benchmark.report.figures import overview_figure, training_figure
     from benchmark.report.panels import example_figures
+    from benchmark.report.sensitivity_figure import sensitivity_figure
     from benchmark.report.style import Style, drawing, save
 
-    paths = []
+    paths, trained = [], set()
     with drawing():
         style = Style(collection)
         for table in collection.tables:
             figures = {
                 f"leaderboard_{table.slug}": overview_figure(table, style),
                 f"pd_fa_{table.slug}": pd_fa_figure(table, style),
-                f"training_{table.slug}": training_figure(table, style),
+                f"roc_pr_{table.slug}": roc_pr_figure(table, style),
+                f"sensitivity_{table.slug}": sensitivity_figure(table, style),
             }
-            examples, unusable = example_figures(table)
-            warnings += unusable
-            for number, figure in enumerate(examples, start=1):
-                suffix = f"_{number}" if number > 1 else ""
-                figures[f"examples_{table.slug}{suffix}"] = figure
+            runs = table.dataset, table.test_hash, table.recipe, table.selection
+            if runs not in trained:  # the same runs under another protocol
+                trained.add(runs)
+                figures[f"training_{table.slug}"] = training_figure(table, style)
+                examples, unusable = example_figures(table)
+                warnings += unusable
+                for number, figure in enumerate(examples, start=1):
+                    suffix = f"_{number}" if number > 1 else ""
+                    figures[f"examples_{table.slug}{suffix}"] = figure
             for name, figure in figures.items():
                 if figure is not None:
                     paths += save(figure, folder / name)

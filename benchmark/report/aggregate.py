@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.record import Profile, Record, RecordError, read_profile, read_record
+from benchmark.record import Profile, Record, RecordError, Scores, read_profile, read_record
+from benchmark.report.operating import Point, curve_numbers
+from benchmark.report.uncertainty import Study, study
 
 # Settings that tell where a run ran, not what was computed: runs that differ in nothing else may
 # share a mean. "seed" is what the mean is taken over.
@@ -40,6 +42,14 @@ class Run:
         flat = _flatten(self.record.settings)
         flat["precision"] = self.record.environment.precision
         return {key: value for key, value in flat.items() if key not in _NOT_COMPARED}
+
+    @cached_property
+    def curve_numbers(self) -> dict[str, dict[str, float]]:
+        """By protocol: the numbers of its curve, none where it has no curve."""
+        return {
+            name: curve_numbers(scores.curve) if scores.curve else {}
+            for name, scores in self.record.scores.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,11 @@ class Row:
         return self.loss != _NO_LOSS
 
     @property
+    def foreign(self) -> bool:
+        """Only its maps were scored here (`evaluate`); how they came about is not known."""
+        return all(r.record.data is not None and not r.record.data.train_hash for r in self.runs)
+
+    @property
     def name(self) -> tuple[str, str, str]:
         """Detector, loss and, where two settings share a table, what sets this one apart."""
         return self.detector, self.loss, self.variant_text
@@ -83,20 +98,27 @@ class Row:
 
     def values(self, key: str) -> list[float]:
         """The finite numbers of a metric or cost, one per finished seed that has it."""
-        values = (self._value(run.record, key) for run in self.done)
+        values = (self._value(run, key) for run in self.done)
         return [float(value) for value in values if value is not None and math.isfinite(value)]
 
-    def _value(self, record: Record, key: str) -> float | None:
+    @property
+    def scores(self) -> list[Scores]:
+        """Of the finished seeds."""
+        return [run.record.scores[self.protocol] for run in self.done]
+
+    def _value(self, run: Run, key: str) -> float | None:
+        record = run.record
         if key == "latency_ms":
             return self.profile.single.median_ms if self.profile else None
         if key == "flops":
-            macs = self._value(record, "macs")
+            macs = self._value(run, "macs")
             return None if macs is None else 2 * macs
         if key == "train_seconds" and not self.trained:
             return None
         if key in _COST_KEYS:
             return getattr(record.cost, key, None)
-        return record.scores[self.protocol].metrics.get(key)
+        numbers = run.curve_numbers[self.protocol]
+        return numbers[key] if key in numbers else record.scores[self.protocol].metrics.get(key)
 
     def summary(self, key: str) -> Summary | None:
         """Mean and std; None unless every finished seed has the number.
@@ -135,6 +157,8 @@ class Table:
     selection: str
     rows: list[Row] = field(default_factory=list)
     slug: str = ""  # file names and labels; the data set's name where that is unique
+    at: Point | None = None  # read from the curves there; None: at the protocol's threshold
+    study: Study = field(default_factory=Study)  # intervals and tests over the test images
 
     @property
     def runs(self) -> list[Run]:
@@ -151,7 +175,7 @@ class Table:
     def differing_settings(self) -> dict[str, dict[str, list[str]]]:
         """Settings not shared by all trained rows: key -> value as text -> labels of its rows."""
         table: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        every = [(row, row.runs[0].settings) for row in self.trained_rows]
+        every = [(row, row.runs[0].settings) for row in self.trained_rows if not row.foreign]
         for key in _differing(settings for _, settings in every):
             if key.partition(".")[0] in _NAMED_ELSEWHERE:
                 continue
@@ -175,15 +199,20 @@ class Collection:
     warnings: list[str]
 
 
-def collect(output: Path) -> Collection:
+def collect(output: Path, at: Point | None = None) -> Collection:
     """Read `OUTPUT/runs/**/record.json` and `OUTPUT/profiles/*.json`.
 
     Files that are no records or profiles become warnings.
+
+    Args:
+        output: folder of a benchmark.
+        at: where to read the curves, instead of the numbers at the protocol's threshold.
     """
     runs, profiles, warnings = [], [], []
     for path in sorted((output / "runs").glob("**/record.json")):
         try:
-            runs.append(Run(path.parent, read_record(path)))
+            record = read_record(path)
+            runs.append(Run(path.parent, at.move(record) if at else record))
         except RecordError as error:
             warnings.append(str(error))
     for path in sorted((output / "profiles").glob("*.json")):
@@ -193,6 +222,9 @@ def collect(output: Path) -> Collection:
             warnings.append(str(error))
     runs, repeated = _drop_repeats(runs)
     tables = _build_tables(runs)
+    for table in tables:
+        table.at = at
+        table.study = study(table)
     _attach_profiles(tables, profiles)
     return Collection(tables, warnings + repeated)
 
@@ -272,9 +304,15 @@ def _build_tables(runs: list[Run]) -> list[Table]:
                 members[key].append(run)
     for key, table in tables.items():
         table.rows = _build_rows(members[key], table.protocol)
-    ordered = sorted(tables.values(), key=lambda t: tuple(str(v) for v in vars(t).values()))
+    ordered = sorted(tables.values(), key=_order)
     _name_tables(ordered)
     return ordered
+
+
+def _order(table: Table) -> tuple:
+    """By data set and split; our own protocol before the published ones."""
+    key = (table.dataset, table.split, table.test_hash, table.protocol != "native", table.protocol)
+    return tuple(map(str, (*key, table.version, table.recipe, table.selection)))
 
 
 def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:

@@ -8,18 +8,11 @@ from typing import Literal
 
 from benchmark.record import Profile
 from benchmark.report.aggregate import Row, Summary, Table, show
+from benchmark.report.operating import BUDGETS
 
 DASH = "—"
 Mark = Literal["best", "second"]
 
-# The rules behind a protocol's name, for captions. Repeated here because the report knows records
-# only, and a record carries the protocol's name and version. A changed rule is a new version.
-_RULES = {
-    ("native", 1): (
-        "native image size, probability > 0.5, 8-connected components, one-to-one matching at "
-        "centroid distance < 3 px, Fa = pixels of unmatched components / all pixels"
-    ),
-}
 _SELECTION = {
     "last": "last epoch",
     "best-val": "best epoch on the validation part of the training list",
@@ -38,6 +31,7 @@ class Column:
     decimals: int = 2
     better: int = 0  # +1 higher, -1 lower, 0 not ranked
     spread: bool = True  # show the std over seeds
+    optional: bool = False  # only where some row has it
 
     def digits(self, value: float) -> str:
         """The printed number."""
@@ -62,6 +56,14 @@ COLUMNS = (
         r"\shortstack[r]{False $\downarrow$\\/image}",
         scale=1, better=-1,
     ),
+    Column("hiou", "hIoU ↑", r"hIoU $\uparrow$", better=1, optional=True),
+    Column(
+        "seg_iou", "Seg. IoU ↑", r"\shortstack[r]{Seg.\\IoU $\uparrow$}", better=1, optional=True,
+    ),
+    Column(
+        "loc_iou", "Loc. IoU ↑", r"\shortstack[r]{Loc.\\IoU $\uparrow$}", better=1, optional=True,
+    ),
+    Column("threshold", "Threshold", "Thr.", scale=1, decimals=3, optional=True),
     Column("parameters", "Params (M)", r"\shortstack[r]{Params\\(M)}", scale=1e-6, spread=False),
     Column("macs", "MACs (G)", r"\shortstack[r]{MACs\\(G)}", scale=1e-9, spread=False),
     Column("flops", "FLOPs (G)", r"\shortstack[r]{FLOPs\\(G)}", scale=1e-9, spread=False),
@@ -71,6 +73,45 @@ COLUMNS = (
     ),
     Column("train_seconds", "Train time", r"\shortstack[r]{Train\\time}", spread=False),
 )  # fmt: skip
+
+
+CURVE_COLUMNS = (
+    *(
+        Column(
+            f"pd_at_fa_{budget:.0e}", f"Pd at Fa ≤ {budget * 1e6:g} ↑",
+            rf"\shortstack[r]{{$P_d$ $\uparrow$ at\\$F_a \leq {budget * 1e6:g}$}}", better=1,
+        )
+        for budget in BUDGETS
+    ),
+    Column(
+        "pd_fa_area", "Pd–Fa area ↑", r"\shortstack[r]{$P_d$--$F_a$\\area $\uparrow$}", better=1,
+    ),
+    Column("roc_auc", "ROC AUC ↑", r"\shortstack[r]{ROC\\AUC $\uparrow$}", better=1),
+    Column("average_precision", "AP ↑", r"AP $\uparrow$", better=1),
+    Column("best_iou", "Best IoU ↑", r"\shortstack[r]{Best\\IoU $\uparrow$}", better=1),
+    Column(
+        "best_iou_threshold", "at threshold", r"\shortstack[r]{at\\threshold}", scale=1, decimals=3,
+    ),
+)  # fmt: skip
+CURVE_CAPTION = (
+    "Over all stored thresholds, in percent but for thresholds. Fa budgets in false-alarm pixels "
+    "per million pixels; Pd–Fa area: mean Pd over log Fa from 1 to 100 per million; ROC AUC and AP "
+    "(average precision) of the pixels. The best IoU chooses its threshold on the test set: "
+    "optimistic, not a result to quote as IoU."
+)
+
+
+def columns_of(table: Table) -> tuple[Column, ...]:
+    """The leaderboard's columns; the optional ones only where some row has a number."""
+    return tuple(
+        column for column in COLUMNS
+        if not column.optional or any(row.summary(column.key) for row in table.rows)
+    )  # fmt: skip
+
+
+def has_curves(table: Table) -> bool:
+    """Whether `CURVE_COLUMNS` have anything to say."""
+    return any(row.summary(CURVE_COLUMNS[0].key) for row in table.rows)
 
 
 def duration(seconds: float) -> str:
@@ -114,6 +155,11 @@ def marks(rows: list[Row], column: Column) -> dict[int, Mark]:
     return {number: names[value] for number, value in values.items() if value in names}
 
 
+def alike(table: Table, column: Column) -> set[int]:
+    """Row numbers that the test images cannot tell from the best row."""
+    return table.study.alike.get(column.key, set())
+
+
 def label_titles(table: Table) -> list[str]:
     """Headers of the columns that name a row; settings only where some method has two."""
     return ["Detector", "Loss", *(["Settings"] if _has_variants(table) else [])]
@@ -132,20 +178,22 @@ def _has_variants(table: Table) -> bool:
 def title(table: Table) -> str:
     """One line that names the table."""
     protocol = f"{table.protocol} v{table.version}" if table.protocol else "no result"
-    return f"{table.dataset} · protocol {protocol} · recipe {table.recipe} · {table.selection}"
+    at = f" · AT {table.at.text}" if table.at else ""
+    return f"{table.dataset} · protocol {protocol} · recipe {table.recipe} · {table.selection}{at}"
 
 
 def caption(table: Table) -> str:
     """Everything needed to judge the numbers."""
     records = [run.record for row in table.rows for run in (row.done or row.troubled)]
     images = each(str(r.data.test_images) for r in records if r.data)
-    rules = _RULES.get((table.protocol, table.version))
+    rules = each(scores.rules for row in table.rows for scores in row.scores if scores.rules)
     inputs = each(r.cost.macs_input for r in records if r.cost and r.cost.macs_input)
     parts = [
         f"Data set {table.dataset}, split {table.split or DASH}, {images} test images.",
         f"Protocol {table.protocol or DASH}"
         + (f", version {table.version}" if table.version is not None else "")
-        + (f": {rules}." if rules else "."),
+        + (f": {rules}." if rules != DASH else "."),
+        *([f"Numbers {table.at.rule}."] if table.at else []),
         *(_training(table) if table.trained_rows else [f"Recipe {table.recipe}."]),
         "IoU over all pixels of the set, nIoU the mean over images, both in percent like "
         "precision, recall, F1 and Pd.",
@@ -185,7 +233,13 @@ def _timing(profiles: list[Profile]) -> str:
 
 def notes(table: Table) -> list[str]:
     """Lines below the table: rows that need a word, cells without a result, repaired data."""
-    lines = _untrained(table)
+    lines = _untrained(table) + _foreign(table)
+    if any(table.study.alike.values()):
+        lines.append(
+            "≈ not distinguishable from the best number of its column on these test images (paired "
+            "test, Holm-corrected over all pairs of the table, 5 %); statistics.md has all pairs "
+            "and the intervals. The spread between seeds comes on top."
+        )
     differing = table.differing_settings()
     if differing:
         lines.append("Settings that differ between rows: " + "; ".join(
@@ -217,6 +271,11 @@ def _untrained(table: Table) -> list[str]:
     weights = {row.detector: row.runs[0].settings.get("weights") for row in rows}
     given = "".join(f" {name} has the weights {text}." for name, text in weights.items() if text)
     return [f"Rows with the loss {rows[0].loss} were not trained, only scored.{given}"]
+
+
+def _foreign(table: Table) -> list[str]:
+    names = [" ".join(part for part in row.name if part) for row in table.rows if row.foreign]
+    return [f"Maps predicted elsewhere, only scored here: {', '.join(names)}."] if names else []
 
 
 def _epochs(table: Table) -> str:

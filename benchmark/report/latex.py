@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import (
-    COLUMNS,
+    CURVE_CAPTION,
+    CURVE_COLUMNS,
     Column,
     Mark,
+    alike,
     caption,
+    columns_of,
     count,
+    has_curves,
     label_titles,
     labels,
     marks,
@@ -20,18 +26,24 @@ _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"$<$", ">": r"$>$", "|": r"$|$", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$",
-    "—": "---", "–": "--", "→": r"$\to$", "\n": " ", "\0": "{}",
+    "—": "---", "–": "--", "→": r"$\to$", "≤": r"$\leq$", "≈": r"$\approx$", "\n": " ", "\0": "{}",
 }  # fmt: skip
 _MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
 _BREAK = r"\\"
-# The page has no room for what the caption says of the MACs.
-_COLUMNS = [column for column in COLUMNS if column.key != "flops"]
 
 
 def latex(collection: Collection) -> str:
     r"""One `table*` for each table; needs `\usepackage{booktabs}`."""
     head = "% Made by irstd-bench from the records. Needs \\usepackage{booktabs}.\n\n"
-    return head + "\n".join(_table(table) for table in collection.tables)
+    parts = []
+    for table in collection.tables:
+        # The page has no room for what the caption says of the MACs.
+        columns = [column for column in columns_of(table) if column.key != "flops"]
+        parts.append(_table(table, columns, caption(table), table.slug, notes(table)))
+        if has_curves(table) and table.at is None:
+            text = f"{table.dataset}, protocol {table.protocol}. {CURVE_CAPTION}"
+            parts.append(_table(table, CURVE_COLUMNS, text, f"{table.slug}-curves", []))
+    return head + "\n".join(parts)
 
 
 def tex_escape(text: str) -> str:
@@ -41,19 +53,19 @@ def tex_escape(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, columns: Sequence[Column], text: str, label: str, below: list[str]) -> str:
     names = label_titles(table)
-    alignment = "l" * len(names) + "r" * (len(_COLUMNS) + 1)
-    ranks = {column.key: marks(table.rows, column) for column in _COLUMNS}
+    alignment = "l" * len(names) + "r" * (len(columns) + 1)
+    ranks = {column.key: marks(table.rows, column) for column in columns}
     lines = [
         r"\begin{table*}[t]",
-        rf"\caption{{{tex_escape(caption(table))} Best in bold, second underlined.}}",
-        rf"\label{{tab:{table.slug}}}",
+        rf"\caption{{{tex_escape(text)} Best in bold, second underlined.}}",
+        rf"\label{{tab:{label}}}",
         r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.15}",
         # Centred on the page even where long numbers make it a little wider than the text.
         rf"\makebox[\textwidth]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
-        " & ".join([*names, "$n$", *(column.latex for column in _COLUMNS)]) + rf" {_BREAK}",
+        " & ".join([*names, "$n$", *(column.latex for column in columns)]) + rf" {_BREAK}",
         r"\midrule",
     ]
     previous = None
@@ -62,10 +74,14 @@ def _table(table: Table) -> str:
             lines.append(r"\addlinespace")
         previous = row.detector
         cells = [*(tex_escape(text) for text in labels(table, row)), _count(row)]
-        cells += [_cell(column, row, ranks[column.key].get(number)) for column in _COLUMNS]
+        cells += [
+            _cell(column, row, ranks[column.key].get(number))
+            + (r"$^{\approx}$" if number in alike(table, column) else "")
+            for column in columns
+        ]
         lines.append(" & ".join(cells) + rf" {_BREAK}")
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\smallskip {tex_escape(line)}" for line in notes(table)]
+    lines += [rf"\par\smallskip {tex_escape(line)}" for line in below]
     return "\n".join([*lines, r"\end{table*}", ""])
 
 

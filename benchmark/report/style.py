@@ -87,10 +87,12 @@ class Style:
             _MARKERS[detector % len(_MARKERS)],
         )
 
-    def legend(self, figure: Figure, rows: list[Row], markers: bool = True) -> None:
+    def legend(
+        self, figure: Figure, rows: list[Row], markers: bool = True, columns: int = 2
+    ) -> None:
         """Below the axes, one entry a method."""
         looks = {f"{row.detector}, {loss_label(row)}": self.line(row) for row in rows}
-        self._draw_legend(figure, looks, columns=2, markers=markers)
+        self._draw_legend(figure, looks, columns=columns, markers=markers)
 
     def detector_legend(self, figure: Figure, rows: list[Row], markers: bool = True) -> None:
         """Below the axes, one entry a detector, for figures whose panels name the loss."""

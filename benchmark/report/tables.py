@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from operator import attrgetter
 
 from rich import box
@@ -15,10 +16,15 @@ from rich.text import Text
 from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import (
     COLUMNS,
+    CURVE_CAPTION,
+    CURVE_COLUMNS,
     Column,
     Mark,
+    alike,
     caption,
+    columns_of,
     count,
+    has_curves,
     label_titles,
     labels,
     marks,
@@ -26,6 +32,7 @@ from benchmark.report.columns import (
     printed,
     title,
 )
+from benchmark.report.uncertainty import PARTS
 
 # What a narrow terminal does without, first to go first; the files always have everything.
 _DISPENSABLE = (
@@ -57,7 +64,7 @@ def print_tables(collection: Collection, console: Console) -> None:
         console.print(caption(table), style="dim", highlight=False, markup=False)
         for line in notes(table):
             console.print(line, style="dim", highlight=False, markup=False)
-        hidden = [column.title for column in COLUMNS if column not in columns]
+        hidden = [column.title for column in columns_of(table) if column not in columns]
         if hidden:
             text = f"Not shown at this width: {', '.join(hidden)}."
             console.print(text, style="dim", highlight=False, markup=False)
@@ -66,7 +73,7 @@ def print_tables(collection: Collection, console: Console) -> None:
 
 def _fitting(table: Table, console: Console) -> tuple[RichTable, list[Column]]:
     """The widest table that the terminal has room for, and its columns."""
-    columns = list(COLUMNS)
+    columns = list(columns_of(table))
     unbounded = console.options.update(width=10_000)
     for key in ("", *_DISPENSABLE):
         columns = [column for column in columns if column.key != key]
@@ -92,6 +99,7 @@ def _rich_table(table: Table, columns: list[Column], spread: bool = True) -> Ric
         for column in columns:
             mark = ranks[column.key].get(number)
             text = _plain(column, row) if spread else printed(column, row.summary(column.key))[0]
+            text += " ≈" if number in alike(table, column) else ""
             cells.append(Text(text, style=_RICH_STYLE[mark] if mark else ""))
         rich.add_row(*(Text(label) for label in labels(table, row)), *cells)
     return rich
@@ -107,11 +115,17 @@ def markdown(collection: Collection, figures: list[str], published: str) -> str:
     parts = ["# Leaderboard\n"]
     for table in collection.tables:
         parts.append(f"## {title(table)}\n")
-        parts.append(_markdown_table(table) + "\n")
-        parts.append(_md(caption(table)) + " Best in **bold**, second <u>underlined</u>.\n")
+        parts.append(_markdown_table(table, columns_of(table)) + "\n")
+        parts.append(
+            markdown_cell(caption(table)) + " Best in **bold**, second <u>underlined</u>.\n"
+        )
         lines = notes(table)
         if lines:
-            parts.append("\n".join(f"- {_md(line)}" for line in lines) + "\n")
+            parts.append("\n".join(f"- {markdown_cell(line)}" for line in lines) + "\n")
+        if has_curves(table) and table.at is None:
+            parts.append("### Over all thresholds\n")
+            parts.append(_markdown_table(table, CURVE_COLUMNS) + "\n")
+            parts.append(markdown_cell(CURVE_CAPTION) + "\n")
     if published:
         parts.append(published)
     if figures:
@@ -120,28 +134,32 @@ def markdown(collection: Collection, figures: list[str], published: str) -> str:
     return "\n".join(parts)
 
 
-def _markdown_table(table: Table) -> str:
+def _markdown_table(table: Table, columns: Sequence[Column]) -> str:
     # Imported here: the terminal's table, which comes first, needs no tabulate.
     from tabulate import tabulate
 
     wrap = {"best": "**{}**", "second": "<u>{}</u>", None: "{}"}
-    ranks = {column.key: marks(table.rows, column) for column in COLUMNS}
+    ranks = {column.key: marks(table.rows, column) for column in columns}
     body = [
-        [_md(text) for text in (*labels(table, row), count(row))]
-        + [wrap[ranks[c.key].get(number)].format(_plain(c, row)) for c in COLUMNS]
+        [markdown_cell(text) for text in (*labels(table, row), count(row))]
+        + [
+            wrap[ranks[c.key].get(number)].format(_plain(c, row))
+            + (" ≈" if number in alike(table, c) else "")
+            for c in columns
+        ]
         for number, row in enumerate(table.rows)
     ]
-    headers = [*label_titles(table), "n", *(column.title for column in COLUMNS)]
-    align = ["left"] * len(label_titles(table)) + ["right"] * (len(COLUMNS) + 1)
+    headers = [*label_titles(table), "n", *(column.title for column in columns)]
+    align = ["left"] * len(label_titles(table)) + ["right"] * (len(columns) + 1)
     return tabulate(body, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def csv_text(collection: Collection) -> str:
     """One line a method; fractions, seconds and counts as stored, at full precision."""
-    numbers = [name for column in COLUMNS for name in _csv_names(column)]
+    numbers = [name for column in (*COLUMNS, *CURVE_COLUMNS) for name in _csv_names(column)]
     head = [
         "dataset", "split", "test_images", "protocol", "protocol_version", "recipe", "selection",
-        "detector", "loss", "settings", "epochs", "seeds", "n", "failed", "oom", "diverged",
+        "at", "detector", "loss", "settings", "epochs", "seeds", "n", "failed", "oom", "diverged",
     ]  # fmt: skip
     tail = ["macs_input", "numeric_precision", "device", *_MEASURED]
     text = io.StringIO()
@@ -154,7 +172,10 @@ def csv_text(collection: Collection) -> str:
 
 
 def _csv_names(column: Column) -> tuple[str, ...]:
-    return (column.key,) if column.key in _CONSTANT else (column.key, f"{column.key}_std")
+    if column.key in _CONSTANT:
+        return (column.key,)
+    more = ("std", "low", "high") if column.key in PARTS else ("std",)
+    return column.key, *(f"{column.key}_{name}" for name in more)
 
 
 def _csv_row(table: Table, row: Row) -> dict[str, object]:
@@ -164,8 +185,9 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         "dataset": table.dataset, "split": table.split,
         "test_images": next((r.data.test_images for r in records if r.data), ""),
         "protocol": table.protocol, "protocol_version": table.version, "recipe": table.recipe,
-        "selection": table.selection, "detector": row.detector, "loss": row.loss,
-        "settings": row.variant_text, "epochs": row.runs[0].settings.get("epochs", ""),
+        "selection": table.selection, "at": table.at.text if table.at else "",
+        "detector": row.detector, "loss": row.loss, "settings": row.variant_text,
+        "epochs": row.runs[0].settings.get("epochs", ""),
         "seeds": " ".join(str(run.record.cell.seed) for run in row.done), "n": len(row.done),
         "failed": trouble.get("failed", 0), "oom": trouble.get("oom", 0),
         "diverged": trouble.get("diverged", 0),
@@ -173,7 +195,12 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         "numeric_precision": row.runs[0].settings["precision"],
         "device": "; ".join(dict.fromkeys(r.environment.device for r in records)),
     }  # fmt: skip
-    for column in COLUMNS:
+    number = table.rows.index(row)
+    for key, intervals in table.study.intervals.items():
+        if number in intervals:
+            line |= {f"{key}_low": repr(intervals[number].low)}
+            line |= {f"{key}_high": repr(intervals[number].high)}
+    for column in (*COLUMNS, *CURVE_COLUMNS):
         summary = row.summary(column.key)
         if summary is not None:
             values = (repr(summary.mean), "" if summary.std is None else repr(summary.std))
@@ -183,7 +210,8 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
     return line
 
 
-def _md(text: str) -> str:
+def markdown_cell(text: str) -> str:
+    """Plain text as part of a Markdown table."""
     # A line break or a bar would end the cell; angle brackets would be read as HTML.
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 

@@ -334,7 +334,8 @@ def test_importing_is_cheap_and_scoring_never_needs_torch():
         "list_protocols(); describe_protocol('native'); "
         "print([m for m in ('torch', 'numpy', 'scipy', 'cv2') if m in sys.modules]); "
         "p = create_protocol('native'); import numpy as np; "
-        "p.update(np.eye(9), np.eye(9) > 0); p.compute(); p.details(); print('torch' in sys.modules)"
+        "p.update(np.eye(9), np.eye(9) > 0); p.compute(); p.details(); "
+        "print('torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

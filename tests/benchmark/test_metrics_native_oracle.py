@@ -1,12 +1,6 @@
-"""The `native` protocol against a slow oracle that shares no code with it, and its invariances.
-
-The oracle fills components pixel by pixel, keeps centroids as fractions, and tries every
-one-to-one matching.
-"""
+"""The `native` protocol against a slow oracle that shares no code with it, and its invariances."""
 
 import json
-import math
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,110 +12,18 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.measure import label, regionprops
 
-from benchmark.errors import UserError
 from benchmark.evaluation import create_protocol
 from benchmark.evaluation.metrics.components import Components, find_components
-from benchmark.evaluation.metrics.curves import DEFAULT_THRESHOLDS, PdFaSweep
+from benchmark.evaluation.metrics.curves import PdFaSweep
 from benchmark.evaluation.metrics.matching import match
+from tests.oracles import oracle_counts, scenes, skimage_components
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
-# --- the oracle ------------------------------------------------------------------------------
-
-
-def flood(binary):
-    """Lists of (row, column), one per 8-connected component."""
-    left = {(r, c) for r, c in np.argwhere(binary).tolist()}
-    found = []
-    while left:
-        component, todo = [], [left.pop()]
-        while todo:
-            r, c = todo.pop()
-            component.append((r, c))
-            near = {(r + i, c + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
-            left -= near
-            todo += near
-        found.append(component)
-    return found
-
-
-def centroid(pixels):
-    return [Fraction(sum(axis), len(pixels)) for axis in zip(*pixels, strict=True)]
-
-
-def best_matching(targets, predictions):
-    """(hits, pixels of the matched predictions) of the best of all one-to-one matchings.
-
-    Best: most hits, then least total distance in steps of 2**-20 px, then most matched pixels.
-    """
-    centres = [centroid(p) for p in predictions]
-    options = []
-    for target in targets:
-        row, column = centroid(target)
-        squares = [(row - r) ** 2 + (column - c) ** 2 for r, c in centres]
-        options.append(
-            [(p, math.isqrt(math.floor(s * 2**40))) for p, s in enumerate(squares) if s < 9]
-        )
-
-    def search(t, used):
-        if t == len(options):
-            return (0, 0, 0)
-        best = search(t + 1, used)
-        for p, steps in options[t]:
-            if p not in used:
-                hits, distance, area = search(t + 1, used | {p})
-                best = max(best, (hits + 1, distance - steps, area + len(predictions[p])))
-        return best
-
-    hits, _, area = search(0, frozenset())
-    return hits, area
-
-
-def oracle_counts(on, mask, components=flood):
-    targets, predictions = components(mask), components(on)
-    hits, area = best_matching(targets, predictions)
-    return {
-        "targets": len(targets),
-        "hits": hits,
-        "false_components": len(predictions) - hits,
-        "false_alarm_pixels": sum(map(len, predictions)) - area,
-        "intersection": sum(bool(a and b) for a, b in zip(on.flat, mask.flat, strict=True)),
-        "predicted": sum(map(len, predictions)),
-        "positive": sum(map(len, targets)),
-    }
-
-
-def skimage_components(binary):
-    return [
-        [tuple(pixel) for pixel in region.coords.tolist()]
-        for region in regionprops(label(binary, connectivity=2))
-    ]
-
-
 # --- cases made by hypothesis ----------------------------------------------------------------
 
-PROBABILITIES = [0.5, math.nextafter(0.5, 1), 0.6, 0.9, 1.0]
 GENEROUS = settings(deadline=None, derandomize=True)
-
-
-@st.composite
-def scenes(draw):
-    """(prob, mask) of up to 14 x 14 with a few rectangles, close enough to compete for matches."""
-    height, width = draw(st.integers(1, 14)), draw(st.integers(1, 14))
-    rectangle = st.tuples(
-        st.integers(0, height - 1),
-        st.integers(0, width - 1),
-        st.sampled_from([1, 1, 2, 3]),
-        st.sampled_from([1, 1, 2, 3, 5]),
-    )
-    mask = np.zeros((height, width), bool)
-    for r, c, h, w in draw(st.lists(rectangle, max_size=5)):
-        mask[r : r + h, c : c + w] = True
-    prob = np.full((height, width), draw(st.sampled_from([0.0, 0.2, 0.5])))
-    for r, c, h, w in draw(st.lists(rectangle, max_size=6)):
-        prob[r : r + h, c : c + w] = draw(st.sampled_from(PROBABILITIES))
-    return prob, mask
 
 
 def scored(*pairs, details=False):
@@ -280,102 +182,6 @@ def test_ties_are_exact_where_the_packed_cost_would_not_fit_float64(larger):
     target = Components(*np.array([[1], [10], [10]]))
     predictions = Components(areas, 10 * areas, np.array([8, 12]) * areas)
     assert match(target, predictions) == [(0, larger)]
-
-
-# --- the sweep -------------------------------------------------------------------------------
-
-CURVE_SUMS = ("hits", "false_alarm_pixels", "false_components", "intersection", "predicted")
-
-
-def smooth_logits(rng, shape):
-    """Uneven background with a few peaks, like a network's output."""
-    logits = np.cumsum(np.cumsum(rng.normal(0, 0.5, shape), 0), 1) / 3 - 5
-    logits += rng.normal(0, 1.5, shape)
-    rows, columns = np.indices(shape)
-    mask = np.zeros(shape, bool)
-    for _ in range(3):
-        r, c = rng.integers(0, shape)
-        distance = np.hypot(rows - r, columns - c)
-        mask |= distance < 1.8
-        r, c = r + rng.normal(0, 1), c + rng.normal(0, 1)
-        logits += 9 * np.exp(-(np.hypot(rows - r, columns - c) ** 2) / 4)
-    return logits, mask
-
-
-def test_default_thresholds():
-    t = np.array(DEFAULT_THRESHOLDS)
-    assert t[40] == 0.5
-    assert np.allclose(np.log(t / (1 - t)), np.linspace(-10, 10, 81), atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sweep_equals_labelling_from_scratch_at_every_threshold(dtype):
-    rng = np.random.default_rng(4)
-    sweep = PdFaSweep()
-    expected = {key: np.zeros(81, int) for key in CURVE_SUMS}
-    for shape in [(16, 24), (23, 17), (20, 20), (1, 30)] * 2:
-        logits, mask = smooth_logits(rng, shape)
-        prob = (1 / (1 + np.exp(-logits))).astype(dtype)
-        # Some pixels lie on a threshold (exactly, in float64), where the comparison is strict.
-        ties = rng.random(shape) < 0.1
-        prob[ties] = rng.choice(np.array(DEFAULT_THRESHOLDS), ties.sum()).astype(dtype)
-        sweep.update(prob, mask)
-        for k, threshold in enumerate(DEFAULT_THRESHOLDS):
-            counts = oracle_counts(prob.astype(float) > threshold, mask, skimage_components)
-            for key in expected:
-                expected[key][k] += counts[key]
-    curve = sweep.compute()
-    for key, values in expected.items():
-        assert curve[key] == values.tolist(), key
-    assert len(set(curve["false_components"])) > 30  # the maps do change along the sweep
-    assert len(set(curve["hits"])) > 3
-
-
-@settings(GENEROUS, max_examples=200)
-@given(st.lists(scenes(), min_size=1, max_size=3))
-def test_sweep_at_one_half_equals_the_protocol(pairs):
-    protocol = scored(*pairs, details=True)
-    curve = protocol.details()["curve"]
-    for key in CURVE_SUMS:
-        assert curve[key][40] == sum(row[key] for row in protocol.rows), key
-    for key in ("targets", "positive"):
-        assert curve[key] == sum(row[key] for row in protocol.rows), key
-    assert curve["pixels"] == sum(row["height"] * row["width"] for row in protocol.rows)
-    assert curve["images"] == len(pairs)
-
-
-def test_sweep_of_an_empty_map_and_of_a_full_one():
-    mask = np.zeros((6, 8), bool)
-    mask[2, 3] = True
-    sweep = PdFaSweep([0.0, 0.5, 1.0])
-    sweep.update(np.zeros((6, 8)), mask)
-    assert sweep.compute()["predicted"] == [0, 0, 0]  # 0 > 0 is false
-    sweep.update(np.ones((6, 8)), mask)
-    assert sweep.compute() == {
-        "thresholds": [0.0, 0.5, 1.0],
-        "hits": [1, 1, 0],  # the whole image has its centroid at (2.5, 3.5)
-        "false_alarm_pixels": [0, 0, 0],
-        "false_components": [0, 0, 0],
-        "intersection": [1, 1, 0],
-        "predicted": [48, 48, 0],
-        "targets": 2,
-        "positive": 2,
-        "pixels": 96,
-        "images": 2,
-    }
-
-
-@pytest.mark.parametrize("bad", [[], [0.5, 0.5], [0.6, 0.5], [-0.1, 0.5], [0.5, 1.1], [math.nan]])
-def test_bad_thresholds_are_refused(bad):
-    with pytest.raises(UserError, match="thresholds must increase"):
-        PdFaSweep(bad)
-
-
-def test_sweep_checks_its_input_and_merges_only_its_like():
-    with pytest.raises(UserError, match=r"image 'x': prob has shape \(2, 2\)"):
-        PdFaSweep().update(np.zeros((2, 2)), np.zeros((2, 3), bool), "x")
-    with pytest.raises(UserError, match="different thresholds"):
-        PdFaSweep([0.1, 0.2]).merge(PdFaSweep([0.1, 0.3]))
 
 
 # --- golden numbers of the published implementations -----------------------------------------

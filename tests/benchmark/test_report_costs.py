@@ -67,7 +67,7 @@ def write_profiles(output: Path, *profiles: Profile) -> Path:
 
 def column(output: Path, title: str) -> dict[str, str]:
     """A column of the Markdown table, by detector and loss."""
-    lines = markdown(collect(output), [], "").splitlines()
+    lines = markdown(collect(output), [], "").partition("### ")[0].splitlines()
     table = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
     place = table[0].index(title)
     return {f"{row[0]} {row[1]}": row[place] for row in table[1:]}

@@ -13,13 +13,9 @@ from rich.console import Console
 from benchmark.record import Curve
 from benchmark.report import write_report
 from benchmark.report.aggregate import Table, collect
-from benchmark.report.figures import (
-    attainable,
-    overview_figure,
-    pd_at,
-    pd_fa_figure,
-    training_figure,
-)
+from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
+from benchmark.report.figures import overview_figure, training_figure
+from benchmark.report.operating import attainable, pd_at
 from benchmark.report.panels import example_figures, overlay
 from benchmark.report.style import Style
 from tests.benchmark.test_report_sweep import CURVE, make_record, write, write_sweep
@@ -104,6 +100,7 @@ def test_no_result_no_figure(tmp_path: Path) -> None:
     collection = collect(write(tmp_path, make_record(status="failed")))
     table, style = collection.tables[0], Style(collection)
     assert pd_fa_figure(table, style) is None
+    assert roc_pr_figure(table, style) is None
     assert training_figure(table, style) is None
     assert overview_figure(table, style) is None
     assert example_figures(table) == ([], [])
@@ -169,7 +166,7 @@ def test_write_report(tmp_path: Path) -> None:
     assert names == {
         *(f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex")),
         *(f"figures/{stem}_sirst.{suffix}" for suffix in ("png", "pdf")
-          for stem in ("leaderboard", "pd_fa", "training", "examples")),
+          for stem in ("leaderboard", "pd_fa", "roc_pr", "training", "examples")),
     }  # fmt: skip
     assert all(path.stat().st_size > 300 for path in paths)
     page = (output / "report" / "leaderboard.md").read_text("utf-8")

@@ -62,7 +62,8 @@ def make_record(
         ) if done else None,
         selection=selection,
         scores={
-            name: Scores(protocol=name, version=1, metrics=values, images=[], curve=CURVE)
+            name: Scores(protocol=name, version=1, rules="native size, probability > 0.5",
+                         metrics=values, images=[], curve=CURVE)
             for name in protocols
         } if done else {},
         history=[

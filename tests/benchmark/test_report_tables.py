@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.report import write_report
 from benchmark.report.aggregate import Collection, collect
-from benchmark.report.columns import COLUMNS, duration, marks
+from benchmark.report.columns import COLUMNS, CURVE_COLUMNS, columns_of, duration, marks
 from benchmark.report.latex import latex, tex_escape
 from benchmark.report.published import published_section
 from benchmark.report.tables import csv_text, markdown, print_tables
@@ -38,7 +38,8 @@ def _terminal(collection: Collection, width: int) -> str:
 
 
 def _markdown_rows(text: str) -> dict[tuple[str, str], list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    first, _, _ = text.partition("### ")
+    lines = [line for line in first.splitlines() if line.startswith("| ")][1:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {(row[0], row[1]): row[2:] for row in cells}
 
@@ -48,7 +49,8 @@ def test_markdown_cells(collection: Collection) -> None:
     assert rows["mshnet", "sls"][:2] == ["3", "**72.00 ± 2.00**"]
     assert rows["mshnet", "soft_iou"][:2] == ["2, failed (1 of 3)", "<u>69.00 ± 1.41</u>"]
     assert rows["acm", "sls"][1] == "60.00 ± 0.00"
-    assert rows["acm", "soft_iou"] == ["oom (3 of 3)", *["—"] * len(COLUMNS)]
+    dashes = ["—"] * len(columns_of(collection.tables[0]))
+    assert rows["acm", "soft_iou"] == ["oom (3 of 3)", *dashes]
     # Fa: lower is better, two methods tie at 10.00 and share the first rank.
     assert rows["mshnet", "sls"][7] == rows["mshnet", "soft_iou"][7] == "**10.00 ± 0.00**"
     assert rows["acm", "sls"][7] == "<u>30.00 ± 0.00</u>"
@@ -115,14 +117,15 @@ def test_latex_is_balanced_and_escaped(tmp_path: Path) -> None:
     assert body.count("{") == body.count("}")
     assert len(re.findall(r"(?<!\\)\$", text)) % 2 == 0
     for name in ("table*", "tabular"):
-        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 2
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 4
     assert r"a\_b" in text
     assert r"50\%\&\#" in text
     assert not re.search(r"(?<!\\)%", text.split("\n", 1)[1])
     columns = [line.count(" & ") for line in text.splitlines() if " & " in line]
-    assert set(columns) == {2 + len(COLUMNS) - 1}  # FLOPs are left to the caption
+    shown = len(columns_of(found.tables[0])) - 1  # FLOPs are left to the caption
+    assert set(columns) == {2 + shown, 2 + len(CURVE_COLUMNS)}
     alignments = re.findall(r"begin{tabular}{@{}(\w+)@{}}", text)
-    assert {len(alignment) for alignment in alignments} == {2 + len(COLUMNS)}
+    assert {len(alignment) for alignment in alignments} == {3 + shown, 3 + len(CURVE_COLUMNS)}
     assert r"\textbf{72.00}{\tiny$\pm$2.00}" in text
     assert r"\underline{69.00}{\tiny$\pm$1.41}" in text
     assert r"\shortstack[r]{2\\{\tiny failed 1/3}}" in text
@@ -195,7 +198,7 @@ def test_first_output_needs_neither_torch_nor_a_plotting_library(tmp_path: Path)
         "from benchmark.report import collect, csv_text, latex, markdown, print_tables\n"
         "found = collect(Path(sys.argv[1])); print_tables(found, Console())\n"
         "csv_text(found), latex(found), markdown(found, [], '')\n"
-        "slow = {'torch', 'matplotlib', 'seaborn', 'pandas', 'numpy'} & set(sys.modules)\n"
+        "slow = {'torch', 'matplotlib', 'seaborn', 'pandas', 'scipy'} & set(sys.modules)\n"
         "assert not slow, slow\n"
     )
     done = subprocess.run(

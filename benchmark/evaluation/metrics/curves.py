@@ -11,10 +11,15 @@ import numpy as np
 from benchmark.errors import UserError
 from benchmark.evaluation.metrics.components import Components, find_components
 from benchmark.evaluation.metrics.inputs import check_pair
-from benchmark.evaluation.metrics.matching import match
+from benchmark.evaluation.metrics.matching import RADIUS
+from benchmark.evaluation.metrics.sweep_kernel import component_pairs, levels, thresholds_below
+from benchmark.evaluation.metrics.sweep_matching import match_over_thresholds
 
-# Evenly spaced in the logit, since networks push probabilities against 0 and 1; number 40 is 0.5.
-DEFAULT_THRESHOLDS = tuple(1 / (1 + math.exp(-(k - 40) / 4)) for k in range(81))
+# Networks push probabilities against 0 and 1, other maps spread them: 129 thresholds are evenly
+# spaced in the logit and 128 in the probability, of which 0.5 is both.
+_BY_LOGIT = [1 / (1 + math.exp(-k / 4)) for k in range(-64, 65)]
+_BY_PROBABILITY = [k / 128 for k in range(128)]
+DEFAULT_THRESHOLDS = tuple(sorted({*_BY_LOGIT, *_BY_PROBABILITY}))
 
 
 class PdFaSweep:
@@ -25,7 +30,7 @@ class PdFaSweep:
     neither the order of images nor the grouping of merges can change them.
 
     Args:
-        thresholds: K values in [0, 1], increasing. Default: sigmoid of -10, -9.75, ..., 10.
+        thresholds: K values in [0, 1], increasing. Default: 256, from 0 to sigmoid(16).
 
     Raises:
         UserError: thresholds that are not increasing or not in [0, 1].
@@ -36,6 +41,7 @@ class PdFaSweep:
         t = self.thresholds
         if t.ndim != 1 or not t.size or not (t[0] >= 0 and t[-1] <= 1 and (np.diff(t) > 0).all()):
             raise UserError(f"thresholds must increase and lie in [0, 1], not {list(thresholds)}")
+        self._below = thresholds_below(t)
         self.hits, self.false_alarm_pixels, self.false_components = np.zeros((3, t.size), np.int64)
         self.intersection, self.predicted = np.zeros((2, t.size), np.int64)
         self.targets = self.positive = self.pixels = self.images = 0
@@ -57,25 +63,16 @@ class PdFaSweep:
     def add(self, prob: np.ndarray, mask: np.ndarray, targets: Components) -> None:
         """`update` for a pair that is already checked and whose mask is already labelled."""
         count = self.thresholds.size
-        # The level of a pixel is the number of thresholds it exceeds: it is on at 0 .. level - 1.
-        level = np.searchsorted(self.thresholds, prob, side="left")
-        leaving = np.bincount(level.ravel(), minlength=count + 1)  # [k]: on at k - 1, off at k
-        predicted = _above(leaving)
+        level = levels(prob.astype(np.float64, order="C"), self.thresholds, self._below)
+        predicted, components, pairs = component_pairs(
+            level, count, targets.centroids, RADIUS + 1e-3
+        )
+        hits, hit_area = match_over_thresholds(targets, pairs, count)
+        self.hits += hits
+        self.false_components += components - hits
+        self.false_alarm_pixels += predicted - hit_area
         self.predicted += predicted
         self.intersection += _above(np.bincount(level[mask], minlength=count + 1))
-
-        level = level.astype(np.min_scalar_type(count))  # 8 times less to read per threshold
-        for k in range(count):
-            if not predicted[k]:
-                break
-            if k == 0 or leaving[k]:  # else the map is that of the threshold before
-                found = find_components(level > k)
-                pairs = match(targets, found)
-                hit_area = sum(int(found.area[p]) for _, p in pairs)
-            self.hits[k] += len(pairs)
-            self.false_components[k] += len(found) - len(pairs)
-            self.false_alarm_pixels[k] += predicted[k] - hit_area
-
         self.targets += len(targets)
         self.positive += int(np.count_nonzero(mask))
         self.pixels += mask.size

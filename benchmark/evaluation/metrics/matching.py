@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -40,13 +41,23 @@ def match(targets: Components, predictions: Components) -> list[Pair]:
     near = np.argwhere(np.einsum("mnk,mnk->mn", delta, delta) < RADIUS**2 + 1e-3)
     distances = {}
     for t, p in near.tolist():
-        steps = _distance_steps(targets, t, predictions, p)
+        steps = distance_steps(targets, t, predictions, p)
         if steps is not None:
             distances[t, p] = steps
+    return best_pairs(distances, predictions.area)
+
+
+def best_pairs(distances: dict[Pair, int], area: Sequence[int]) -> list[Pair]:
+    """The best one-to-one matching among pairs that may match, see `match`.
+
+    Args:
+        distances: of each such pair, see `distance_steps`.
+        area: of each prediction.
+    """
     return [
         pair
-        for cluster in _clusters(distances)
-        for pair in _solve({pair: distances[pair] for pair in cluster}, predictions.area)
+        for cluster in clusters(distances)
+        for pair in _solve({pair: distances[pair] for pair in cluster}, area)
     ]
 
 
@@ -99,7 +110,7 @@ def _assigned(distance: np.ndarray, kept: np.ndarray) -> list[Pair]:
     return [(t, p) for t, p in zip(*linear_sum_assignment(distance), strict=True) if kept[t, p]]
 
 
-def _distance_steps(targets: Components, t: int, predictions: Components, p: int) -> int | None:
+def distance_steps(targets: Components, t: int, predictions: Components, p: int) -> int | None:
     """Centroid distance in steps of 2**-STEP_BITS pixel, rounded down; None from RADIUS on."""
     a, b = int(targets.area[t]), int(predictions.area[p])
     rows = int(targets.row_sum[t]) * b - int(predictions.row_sum[p]) * a
@@ -110,7 +121,7 @@ def _distance_steps(targets: Components, t: int, predictions: Components, p: int
     return math.isqrt((numerator << 2 * STEP_BITS) // denominator)
 
 
-def _clusters(pairs: dict[Pair, int]) -> list[list[Pair]]:
+def clusters(pairs: Iterable[Pair]) -> list[list[Pair]]:
     """Split into groups that have no target and no prediction in common."""
     group: dict[int, list[Pair]] = {}  # key: t for targets, ~p for predictions
     for t, p in pairs:
@@ -124,7 +135,7 @@ def _clusters(pairs: dict[Pair, int]) -> list[list[Pair]]:
     return list({id(members): members for members in group.values()}.values())
 
 
-def _solve(distances: dict[Pair, int], area: np.ndarray) -> list[Pair]:
+def _solve(distances: dict[Pair, int], area: Sequence[int]) -> list[Pair]:
     """The best matching of one cluster, by linear assignment.
 
     The three criteria are packed into one integer cost per pair. Where a crowded cluster would

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.evaluation.metrics.protocol import Counts, Protocol
@@ -35,12 +36,14 @@ class NativeProtocol(Protocol):
     source = "this benchmark; IoU, nIoU, Pd and Fa of MSHNet and ACM with their errors corrected"
     _pd_without_targets = 1.0
 
-    def __init__(self, details: bool = True) -> None:
-        super().__init__(details)
+    def __init__(self, details: bool = True, thresholds: Sequence[float] | None = None) -> None:
+        super().__init__(details, thresholds)
         if details:
             from benchmark.evaluation.metrics.curves import PdFaSweep
+            from benchmark.evaluation.metrics.outcomes import Outcomes
 
-            self._sweep = PdFaSweep()
+            self._sweep = PdFaSweep() if thresholds is None else PdFaSweep(thresholds)
+            self._outcomes = Outcomes()
 
     def _count(self, predicted: np.ndarray, mask: np.ndarray) -> Counts:
         from benchmark.evaluation.metrics.components import find_components
@@ -65,9 +68,13 @@ class NativeProtocol(Protocol):
         from benchmark.evaluation.metrics.components import find_components
 
         self._sweep.add(prob, mask, find_components(mask))
+        self._outcomes.add(predicted, mask, image)
 
     def _merge_details(self, other: NativeProtocol) -> None:
         self._sweep.merge(other._sweep)
+        self._outcomes.merge(other._outcomes)
 
     def details(self) -> dict[str, Any]:
-        return {"curve": self._sweep.compute()} if self._detailed else {}
+        if not self._detailed:
+            return {}
+        return {"curve": self._sweep.compute()} | self._outcomes.compute()

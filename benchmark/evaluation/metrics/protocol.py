@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from benchmark.errors import UserError
@@ -71,6 +72,7 @@ class Protocol(ABC):
 
     Args:
         details: keep what the protocol has beside its numbers (`details`), too.
+        thresholds: of the curve in `details`, where there is one; None: the protocol's own.
 
     Attributes:
         name: registry key.
@@ -90,7 +92,11 @@ class Protocol(ABC):
     rules: ClassVar[str]
     source: ClassVar[str]
 
-    def __init__(self, details: bool = True) -> None:
+    def __init__(
+        self,
+        details: bool = True,
+        thresholds: Sequence[float] | None = None,  # noqa: ARG002
+    ) -> None:
         self.rows: list[dict[str, Any]] = []
         self._detailed = details
 
@@ -218,12 +224,12 @@ class Protocol(ABC):
         """Numbers that only this protocol has."""
         return {}
 
-    def _keep_details(
+    def _keep_details(  # noqa: B027  # most protocols have none
         self, prob: np.ndarray, predicted: np.ndarray, mask: np.ndarray, image: np.ndarray | None
     ) -> None:
         """Take what `details` needs of one image."""
 
-    def _merge_details(self, other: Any) -> None:
+    def _merge_details(self, other: Any) -> None:  # noqa: B027
         """Add the details of another object."""
 
     def _sum(self, key: str) -> float:

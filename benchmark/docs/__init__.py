@@ -1,0 +1,37 @@
+"""The pages in `docs/` that are computed: the metric protocols by eye, and what seeds buy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+
+def write_docs(folder: Path, console: Console) -> list[Path]:
+    """Write `protocols.md` and `seeds.md` with their pictures; the same bytes every time.
+
+    Args:
+        folder: where to; made if it is not there.
+        console: where the list of written files goes.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    # Here, not at the top: whoever imports the package need not wait for matplotlib and SciPy.
+    from benchmark.docs import gallery, protocols, seeds, seeds_figure
+    from benchmark.docs.pictures import png
+    from benchmark.report.style import drawing
+    from benchmark.store import write_atomic
+
+    contents: dict[str, str | bytes] = {"protocols.md": protocols.page(), "seeds.md": seeds.page()}
+    with drawing():
+        for group in protocols.GROUPS:
+            contents[group.picture] = png(gallery.gallery_figure(group.scenes, group.columns))
+        contents["seeds.png"] = png(seeds_figure.seeds_figure())
+    for name, content in contents.items():
+        write_atomic(folder / name, content)
+        console.print(f"wrote {folder / name}", highlight=False, markup=False, soft_wrap=True)
+    return [folder / name for name in contents]

@@ -1,0 +1,121 @@
+"""The statistics of a report as a page and as a file: intervals, all pairs, ranks."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from benchmark.report.aggregate import Collection, Row, Table
+from benchmark.report.columns import COLUMNS, DASH, Column, label_titles, labels, title
+from benchmark.report.tables import markdown_cell
+from benchmark.report.uncertainty import LEVEL, PARTS, Comparison, rankings
+
+_MANY = 45  # pairs of ten methods; more are left to the file
+_SHOWN = [column for column in COLUMNS if column.key in PARTS]
+
+
+def statistics_markdown(collection: Collection) -> str:
+    """The page; "" where no record has per-image counts."""
+    tables = [table for table in collection.tables if table.study.intervals]
+    if not tables:
+        return ""
+    parts = [
+        "# Statistics\n",
+        "Intervals: 95 %, by resampling the test images (each resample takes all seeds' scores of "
+        "an image together). Pairs: two-sided paired tests on the same images, p adjusted by Holm "
+        "over all pairs of a table and metric. Both tell what another draw of test images would "
+        "change; what another training would change is the spread between seeds in the "
+        "leaderboard. Neither replaces the other.\n",
+    ]
+    for table in tables:
+        parts += [f"## {title(table)}\n", _intervals(table) + "\n"]
+        for column in _SHOWN:
+            pairs = table.study.comparisons.get(column.key, [])
+            if 0 < len(pairs) <= _MANY:
+                parts += [f"### All pairs, {_plain(column)}\n", _pairs(column, pairs) + "\n"]
+            elif pairs:
+                parts.append(f"{_plain(column)}: {len(pairs)} pairs, see `pairs.csv`.\n")
+    return "\n".join(parts + _ranks(collection.tables))
+
+
+def pairs_csv(collection: Collection) -> str:
+    """One line a pair of methods and metric; "" where nothing was compared."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ("dataset", "protocol", "recipe", "selection", "metric", "first", "second", "difference",
+         "p", "p_holm", "seeds_first_better", "seeds_paired")
+    )  # fmt: skip
+    count = 0
+    for table in collection.tables:
+        for key, pairs in table.study.comparisons.items():
+            for pair in pairs:
+                count += 1
+                names = _method(pair.first), _method(pair.second)
+                head = (table.dataset, table.protocol, table.recipe, table.selection, key)
+                numbers = repr(pair.difference), repr(pair.p), repr(pair.adjusted)
+                writer.writerow((*head, *names, *numbers, *(pair.seeds_won or ("", ""))))
+    return text.getvalue() if count else ""
+
+
+def _intervals(table: Table) -> str:
+    body = []
+    for number, row in enumerate(table.rows):
+        cells = [*labels(table, row), str(len(row.done))]
+        for column in _SHOWN:
+            summary = row.summary(column.key)
+            interval = table.study.intervals.get(column.key, {}).get(number)
+            if summary is None or interval is None:
+                cells.append(DASH)
+            else:
+                low, high = column.digits(interval.low), column.digits(interval.high)
+                cells.append(f"{column.digits(summary.mean)} [{low}, {high}]")
+        body.append(cells)
+    return _table([*label_titles(table), "n", *map(_plain, _SHOWN)], body, len(label_titles(table)))
+
+
+def _pairs(column: Column, pairs: list[Comparison]) -> str:
+    body = []
+    for pair in sorted(pairs, key=lambda pair: (pair.adjusted, -abs(pair.difference))):
+        won = f"{pair.seeds_won[0]} of {pair.seeds_won[1]}" if pair.seeds_won else DASH
+        verdict = "differ" if pair.adjusted < LEVEL else "≈"
+        sign = "+" if pair.difference > 0 else ""
+        difference = sign + column.digits(pair.difference)
+        names = [_method(pair.first), _method(pair.second)]
+        body.append([*names, difference, f"{pair.p:.4f}", f"{pair.adjusted:.4f}", verdict, won])
+    headers = ["First", "Second", "First - second", "p", "p (Holm)", "", "Seeds, first better"]
+    return _table(headers, body, 2)
+
+
+def _ranks(tables: list[Table]) -> list[str]:
+    parts = []
+    for ranking in rankings(tables):
+        body = [
+            [name, f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"]
+            for name, found in sorted(ranking.ranks.items(), key=lambda item: item[1].mean)
+        ]
+        sets = ", ".join(ranking.datasets)
+        parts += [
+            f"## Mean ranks · protocol {ranking.protocol} · recipe {ranking.recipe}\n",
+            _table(["Method", "Mean rank"], body, 1) + "\n",
+            f"Over IoU, nIoU, Pd and Fa on {sets}; 1 is best; 95 % intervals by resampling the "
+            "test images. Only methods with a result in all of these tables.\n",
+        ]
+    return parts
+
+
+def _table(headers: list[str], body: list[list[str]], left: int) -> str:
+    from tabulate import tabulate
+
+    cells = [[markdown_cell(cell) for cell in line] for line in body]
+    align = ["left"] * left + ["right"] * (len(headers) - left)
+    return tabulate(cells, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def _method(row: Row) -> str:
+    return ", ".join(part for part in row.name if part)
+
+
+def _plain(column: Column) -> str:
+    """The title without its arrow."""
+    return column.title.rstrip(" ↑↓")

@@ -1,0 +1,174 @@
+"""What the test images say of a table's numbers: intervals, differences between methods, ranks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.record import ImageScore
+from benchmark.report.statistics import (
+    Interval,
+    Problem,
+    Ranked,
+    Ratio,
+    estimate,
+    holm,
+    interval,
+    mean_ranks,
+    paired_test,
+)
+
+if TYPE_CHECKING:
+    from benchmark.report.aggregate import Row, Table
+
+LEVEL = 0.05
+"""Methods are told apart where the adjusted p value is below."""
+
+_Count = Callable[[ImageScore], float]
+PARTS: dict[str, tuple[_Count, _Count]] = {
+    "iou": (lambda i: i.intersection, lambda i: i.predicted + i.positive - i.intersection),
+    "niou": (lambda i: i.intersection, lambda i: i.predicted + i.positive - i.intersection),
+    "f1": (lambda i: 2 * i.intersection, lambda i: i.predicted + i.positive),
+    "pd": (lambda i: i.hits, lambda i: i.targets),
+    "fa": (lambda i: i.false_alarm_pixels, lambda i: i.height * i.width),
+}
+"""Metric -> the two counts of an image whose sums it is the ratio of; nIoU averages them."""
+HIGHER = {key: key != "fa" for key in PARTS}
+"""Whether a larger number is better."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on the same images."""
+
+    first: Row
+    second: Row
+    difference: float  # first - second
+    p: float
+    adjusted: float  # by Holm over all pairs of the table for this metric
+    seeds_won: tuple[int, int] | None  # of the seeds that both have: (first better, all)
+
+
+@dataclass
+class Study:
+    """The statistics of one table; metrics that it lacks are left out."""
+
+    intervals: dict[str, dict[int, Interval]] = field(default_factory=dict)  # key -> row number
+    comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
+    alike: dict[str, set[int]] = field(default_factory=dict)
+    """Rows that cannot be told from the best one, which is not among them."""
+
+
+def ratio_of(row: Row, key: str) -> Ratio | None:
+    """A metric as a ratio of sums, seeds x images; None if a seed lacks its images."""
+    runs = [scores.images for scores in row.scores]
+    if not runs or not runs[0]:
+        return None
+    names = [image.name for image in runs[0]]
+    if any([image.name for image in images] != names for images in runs):
+        return None
+    part, whole = (
+        np.array([[count(image) for image in images] for images in runs], float)
+        for count in PARTS[key]
+    )
+    if key == "niou":  # an image without anything counts as perfect in our protocol only
+        empty = 1.0 if row.protocol == "native" else 0.0
+        part = np.where(whole > 0, part / np.maximum(whole, 1), empty)
+        whole = np.ones_like(part)
+    return Ratio(part, whole)
+
+
+def study(table: Table) -> Study:
+    """Intervals of all methods and tests of all pairs, from the per-image counts of the records."""
+    found = Study()
+    for key in PARTS:
+        ratios = {n: ratio_of(row, key) for n, row in enumerate(table.rows)}
+        known = {n: ratio for n, ratio in ratios.items() if ratio is not None and ratio.whole.any()}
+        if not known:
+            continue
+        found.intervals[key] = {n: interval(ratio) for n, ratio in known.items()}
+        same = len({ratio.whole.shape[1] for ratio in known.values()}) == 1
+        if len(known) < 2 or not same:
+            continue
+        pairs = list(combinations(known, 2))
+        raw = [paired_test(known[a], known[b]) for a, b in pairs]
+        adjusted = dict(zip(pairs, holm(raw), strict=True))
+        values = {n: estimate(ratio) for n, ratio in known.items()}
+        found.comparisons[key] = [
+            Comparison(
+                table.rows[a], table.rows[b], values[a] - values[b], p, float(adjusted[a, b]),
+                _seeds_won(table.rows[a], table.rows[b], key),
+            )
+            for (a, b), p in zip(pairs, raw, strict=True)
+        ]  # fmt: skip
+        best = (max if HIGHER[key] else min)(values, key=lambda n: values[n])
+        found.alike[key] = {
+            n for n in known if n != best and adjusted[min(n, best), max(n, best)] >= LEVEL
+        }
+    return found
+
+
+def _seeds_won(first: Row, second: Row, key: str) -> tuple[int, int] | None:
+    """How often the first is better with the same seed; None with fewer than two such seeds."""
+    values = [
+        {run.record.cell.seed: run.record.scores[row.protocol].metrics.get(key) for run in row.done}
+        for row in (first, second)
+    ]
+    both = [seed for seed in values[0] if seed in values[1]]
+    pairs = [(values[0][seed], values[1][seed]) for seed in both]
+    if len(pairs) < 2 or any(None in pair for pair in pairs):
+        return None
+    won = sum(a > b if HIGHER[key] else a < b for a, b in pairs)
+    return won, len(pairs)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks of the methods that all tables of one kind have."""
+
+    protocol: str
+    recipe: str
+    selection: str
+    datasets: list[str]
+    ranks: dict[str, Ranked]  # by "detector, loss"
+
+
+def rankings(tables: list[Table]) -> list[Ranking]:
+    """Ranks over data sets and IoU, nIoU, Pd, Fa; by protocol, recipe and selection."""
+    kinds: dict[tuple, list[Table]] = defaultdict(list)
+    for table in tables:
+        if table.protocol is not None:
+            kinds[table.protocol, table.version, table.recipe, table.selection].append(table)
+    found = []
+    for (protocol, _, recipe, selection), members in kinds.items():
+        problems = _problems(members)
+        if problems:
+            datasets = [table.dataset for table in members]
+            found.append(Ranking(protocol, recipe, selection, datasets, mean_ranks(problems)))
+    return found
+
+
+def _problems(tables: list[Table]) -> list[Problem]:
+    """One per table and metric, of the methods that have them all; empty for fewer than two."""
+    keys = [key for key in PARTS if key != "f1"]  # F1 ranks as IoU does
+    every: list[dict[str, dict[str, Ratio]]] = []
+    for table in tables:
+        methods = {}
+        for row in table.rows:
+            ratios = {key: ratio_of(row, key) for key in keys}
+            if all(ratio is not None and ratio.whole.any() for ratio in ratios.values()):
+                methods[", ".join(part for part in row.name if part)] = ratios
+        every.append(methods)
+    shared = [name for name in every[0] if all(name in methods for methods in every)]
+    if len(shared) < 2:
+        return []
+    return [
+        Problem(table.slug, HIGHER[key], {name: methods[name][key] for name in shared})
+        for table, methods in zip(tables, every, strict=True)
+        for key in keys
+    ]
