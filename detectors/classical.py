@@ -10,9 +10,9 @@ from benchmark.errors import UserError
 from detectors.base import Detector, Prediction
 
 SHARPNESS = 0.25
-"""Logits per standard deviation: the thresholds of a Pd-Fa curve (logits -10 to 10 in steps of
-0.25) are then the values k - 40 to k + 40 in steps of 1, and no probability of a pixel below
-k + 66 rounds to 1."""
+"""Logits per standard deviation: those thresholds of a Pd-Fa curve that are evenly spaced in the
+logit (-16 to 16 in steps of 0.25) are then the values k - 64 to k + 64 in steps of 1, and no
+probability of a pixel below k + 66 rounds to 1."""
 
 FLAT = 1e-6
 """A response whose standard deviation is below this fraction of its maximum is constant."""

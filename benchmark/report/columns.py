@@ -236,9 +236,9 @@ def notes(table: Table) -> list[str]:
     lines = _untrained(table) + _foreign(table)
     if any(table.study.alike.values()):
         lines.append(
-            "≈ not distinguishable from the best number of its column on these test images (paired "
-            "test, Holm-corrected over all pairs of the table, 5 %); statistics.md has all pairs "
-            "and the intervals. The spread between seeds comes on top."
+            "≈ not distinguishable from the best number of its column: a paired test on these test "
+            "images (Holm-corrected over all pairs of the table, 5 %) finds no difference, or "
+            "seeds disagree on which is better. All pairs and the intervals: statistics.md."
         )
     differing = table.differing_settings()
     if differing:

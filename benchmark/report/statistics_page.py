@@ -8,7 +8,7 @@ import io
 from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import COLUMNS, DASH, Column, label_titles, labels, title
 from benchmark.report.tables import markdown_cell
-from benchmark.report.uncertainty import LEVEL, PARTS, Comparison, rankings
+from benchmark.report.uncertainty import PARTS, Comparison, rankings
 
 _MANY = 45  # pairs of ten methods; more are left to the file
 _SHOWN = [column for column in COLUMNS if column.key in PARTS]
@@ -25,7 +25,8 @@ def statistics_markdown(collection: Collection) -> str:
         "an image together). Pairs: two-sided paired tests on the same images, p adjusted by Holm "
         "over all pairs of a table and metric. Both tell what another draw of test images would "
         "change; what another training would change is the spread between seeds in the "
-        "leaderboard. Neither replaces the other.\n",
+        "leaderboard. Neither replaces the other. Verdict: differ, if the adjusted p is below 5 % "
+        "and no seed says otherwise; else ≈.\n",
     ]
     for table in tables:
         parts += [f"## {title(table)}\n", _intervals(table) + "\n"]
@@ -78,12 +79,20 @@ def _pairs(column: Column, pairs: list[Comparison]) -> str:
     body = []
     for pair in sorted(pairs, key=lambda pair: (pair.adjusted, -abs(pair.difference))):
         won = f"{pair.seeds_won[0]} of {pair.seeds_won[1]}" if pair.seeds_won else DASH
-        verdict = "differ" if pair.adjusted < LEVEL else "≈"
+        verdict = "differ" if pair.told_apart else "≈"
         sign = "+" if pair.difference > 0 else ""
         difference = sign + column.digits(pair.difference)
         names = [_method(pair.first), _method(pair.second)]
         body.append([*names, difference, f"{pair.p:.4f}", f"{pair.adjusted:.4f}", verdict, won])
-    headers = ["First", "Second", "First - second", "p", "p (Holm)", "", "Seeds, first better"]
+    headers = [
+        "First",
+        "Second",
+        "First - second",
+        "p",
+        "p (Holm)",
+        "Verdict",
+        "Seeds, first better",
+    ]
     return _table(headers, body, 2)
 
 

@@ -198,8 +198,8 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
     number = table.rows.index(row)
     for key, intervals in table.study.intervals.items():
         if number in intervals:
-            line |= {f"{key}_low": repr(intervals[number].low)}
-            line |= {f"{key}_high": repr(intervals[number].high)}
+            line |= {f"{key}_low": repr(float(intervals[number].low))}
+            line |= {f"{key}_high": repr(float(intervals[number].high))}
     for column in (*COLUMNS, *CURVE_COLUMNS):
         summary = row.summary(column.key)
         if summary is not None:

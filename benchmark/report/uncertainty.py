@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchmark.report.aggregate import Row, Table
 
 LEVEL = 0.05
-"""Methods are told apart where the adjusted p value is below."""
+"""Methods are told apart where the adjusted p value is below, and the seeds agree."""
 
 _Count = Callable[[ImageScore], float]
 PARTS: dict[str, tuple[_Count, _Count]] = {
@@ -52,6 +52,16 @@ class Comparison:
     p: float
     adjusted: float  # by Holm over all pairs of the table for this metric
     seeds_won: tuple[int, int] | None  # of the seeds that both have: (first better, all)
+
+    @property
+    def seeds_agree(self) -> bool:
+        """Whether one method is the better one with every seed; True where seeds tell nothing."""
+        return self.seeds_won is None or self.seeds_won[0] in (0, self.seeds_won[1])
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the test images say that they differ, and no seed says otherwise."""
+        return self.adjusted < LEVEL and self.seeds_agree
 
 
 @dataclass
@@ -96,19 +106,25 @@ def study(table: Table) -> Study:
         if len(known) < 2 or not same:
             continue
         pairs = list(combinations(known, 2))
-        raw = [paired_test(known[a], known[b]) for a, b in pairs]
+        raw = [float(paired_test(known[a], known[b])) for a, b in pairs]
         adjusted = dict(zip(pairs, holm(raw), strict=True))
         values = {n: estimate(ratio) for n, ratio in known.items()}
         found.comparisons[key] = [
             Comparison(
-                table.rows[a], table.rows[b], values[a] - values[b], p, float(adjusted[a, b]),
-                _seeds_won(table.rows[a], table.rows[b], key),
+                first=table.rows[a],
+                second=table.rows[b],
+                difference=values[a] - values[b],
+                p=p,
+                adjusted=adjusted[a, b],
+                seeds_won=_seeds_won(table.rows[a], table.rows[b], key),
             )
             for (a, b), p in zip(pairs, raw, strict=True)
-        ]  # fmt: skip
+        ]
         best = (max if HIGHER[key] else min)(values, key=lambda n: values[n])
         found.alike[key] = {
-            n for n in known if n != best and adjusted[min(n, best), max(n, best)] >= LEVEL
+            a if b == best else b
+            for (a, b), pair in zip(pairs, found.comparisons[key], strict=True)
+            if best in (a, b) and not pair.told_apart
         }
     return found
 

@@ -1,8 +1,5 @@
 """The `native` protocol against a slow oracle that shares no code with it, and its invariances."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,12 +11,8 @@ from skimage.measure import label, regionprops
 
 from benchmark.evaluation import create_protocol
 from benchmark.evaluation.metrics.components import Components, find_components
-from benchmark.evaluation.metrics.curves import PdFaSweep
 from benchmark.evaluation.metrics.matching import match
 from tests.oracles import oracle_counts, scenes, skimage_components
-
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
-
 
 # --- cases made by hypothesis ----------------------------------------------------------------
 
@@ -39,7 +32,7 @@ def everything(protocol):
     return rows, protocol.compute(), protocol.details().get("curve")
 
 
-@settings(GENEROUS, max_examples=2000)
+@settings(GENEROUS, max_examples=1000)
 @given(scenes())
 def test_counts_equal_the_oracle(scene):
     prob, mask = scene
@@ -182,64 +175,3 @@ def test_ties_are_exact_where_the_packed_cost_would_not_fit_float64(larger):
     target = Components(*np.array([[1], [10], [10]]))
     predictions = Components(areas, 10 * areas, np.array([8, 12]) * areas)
     assert match(target, predictions) == [(0, larger)]
-
-
-# --- golden numbers of the published implementations -----------------------------------------
-
-GOLDEN = json.loads((FIXTURES / "metrics_native.json").read_text())
-
-# Where BasicIRSTD's greedy rule takes the first component in scan order and ours another one
-# (a nearer one, or one more hit), the false-alarm pixels differ: (ours, BasicIRSTD's).
-OTHER_PARTNER = {
-    "split_first_not_nearest": (3, 4),
-    "greedy_order2": (2, 3),
-    "random_00_64x64": (28, 46),
-    "random_03_128x128": (39, 42),
-    "random_11_100x60": (42, 53),
-}
-
-
-@pytest.fixture(scope="module")
-def golden_pairs():
-    with np.load(FIXTURES / "metrics_native.npz") as arrays, np.errstate(over="ignore"):
-        return {
-            name: (1 / (1 + np.exp(-arrays[f"logit_{name}"])), arrays[f"mask_{name}"] > 0)
-            for name in GOLDEN["pairs"]
-        }
-
-
-@pytest.mark.parametrize("name", GOLDEN["pairs"])
-def test_golden_pair(name, golden_pairs):
-    golden = GOLDEN["pairs"][name]
-    row = scored(golden_pairs[name]).rows[0]
-    assert row["targets"] == golden["targets"]
-    assert row["hits"] == golden["max_matching_hits"]
-    assert row["intersection"] == golden["intersection"]
-    ours, theirs = OTHER_PARTNER.get(name, (golden["greedy_fa_pixels"],) * 2)
-    assert golden["greedy_fa_pixels"] == theirs
-    assert row["false_alarm_pixels"] == ours
-    assert (row["hits"] > golden["greedy_hits"]) == (name == "greedy_order2")
-
-    sweep = PdFaSweep([k / 10 for k in range(11)])
-    sweep.update(*golden_pairs[name])
-    assert sweep.compute()["intersection"] == golden["roc_intersection"]
-    assert sweep.compute()["predicted"] == golden["roc_predicted"]
-
-
-@pytest.mark.parametrize("name", sorted(OTHER_PARTNER))
-def test_where_golden_partners_differ_the_oracle_agrees_with_us(name, golden_pairs):
-    prob, mask = golden_pairs[name]
-    row = scored((prob, mask)).rows[0]
-    expected = oracle_counts(prob > 0.5, mask)
-    assert {key: row[key] for key in expected} == expected
-
-
-def test_golden_group(golden_pairs):
-    golden = GOLDEN["square_64"]
-    protocol = scored(*(golden_pairs[name] for name in golden["members"]))
-    numbers = protocol.compute()
-    assert sum(row["hits"] for row in protocol.rows) == golden["max_matching_hits"]
-    assert numbers["n_targets"] == golden["targets"]
-    assert numbers["iou"] == pytest.approx(golden["iou"], abs=1e-6)
-    assert numbers["recall"] == pytest.approx(golden["recall"], abs=1e-6)
-    assert numbers["f1"] == pytest.approx(golden["f1"], abs=1e-6)

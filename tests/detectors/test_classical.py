@@ -98,9 +98,10 @@ def test_one_bright_pixel_among_a_million_is_finite():
 
 
 def test_thresholds_of_the_curve_are_whole_steps_of_k():
-    """What the comment at SHARPNESS promises."""
-    logit = [np.log(t / (1 - t)) for t in DEFAULT_THRESHOLDS]
-    np.testing.assert_allclose(np.array(logit) / SHARPNESS, np.arange(-40, 41), atol=1e-6)
+    """What the comment at SHARPNESS promises: there is a threshold at every k from -64 to 64."""
+    logit = np.array([np.log(t / (1 - t)) for t in DEFAULT_THRESHOLDS if t > 0])
+    nearest = np.abs(logit[None] / SHARPNESS - np.arange(-64, 65)[:, None]).min(axis=1)
+    assert nearest.max() < 1e-6
     assert torch.sigmoid(torch.tensor(66 * SHARPNESS)) < 1
 
 
@@ -348,9 +349,8 @@ def test_robust_pca_closes_the_duality_gap(patch, step):
     assert 0 < np.count_nonzero(T) < T.size / 2
 
 
-@pytest.mark.parametrize(("patch", "step"), [(20, 5), (10, 3)], ids=["tall", "wide"])
-def test_robust_pca_agrees_with_plain_proximal_gradient(patch, step):
-    D, mu, sparsity = clutter_problem(patch, step)
+def test_robust_pca_agrees_with_plain_proximal_gradient():
+    D, mu, sparsity = clutter_problem(10, 3)
     B = np.zeros_like(D)
     for _ in range(400):
         U, s, V = np.linalg.svd(B + np.clip(D - B, -sparsity * mu, sparsity * mu), False)

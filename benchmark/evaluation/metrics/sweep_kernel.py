@@ -9,7 +9,7 @@ area and its index sums, which are integers and add up where two components join
 Cost for n pixels and K thresholds: O(n + K) to sort by counting; then at most 4 finds a pixel in a
 union-find with union by size and path halving, O(n a(n)) with the inverse Ackermann function a,
 which is at most 4 for any image (Tarjan and van Leeuwen, JACM 31(2), 1984). Memory: at most 21
-bytes a pixel and 32 a threshold, and the table that is returned.
+bytes a pixel, a few int64 a threshold, and the table that is returned.
 
 Importing this module imports Numba, which keeps the compiled code on disk, see `compiled`.
 """
@@ -89,7 +89,7 @@ def component_pairs(
     label = np.full((height + 2, width + 2), -1, np.int32)
     # The founders of components are never neighbours, so there is at most one in 2 x 2 pixels.
     most = ((height + 1) // 2) * ((width + 1) // 2)
-    order, end = _sorted(level, count)
+    order, end = sorted_pixels(level, count)
     by_row = np.argsort(targets[:, 0], kind="stable")
     targets = targets[by_row]
     number, pairs = _sweep(
@@ -153,7 +153,7 @@ def thresholds_below(thresholds: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def _sorted(level: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def sorted_pixels(level: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Counting sort of the pixels that are on anywhere, from the highest level to the lowest.
 
     Returns:
@@ -186,7 +186,7 @@ def _sweep(order, end, label, width, parent, sums, targets, first_target, reach)
     pixel is labelled once, with the root of the component that it joins.
 
     Args:
-        order, end: see `_sorted`. `order` is overwritten.
+        order, end: see `sorted_pixels`. `order` is overwritten.
         label: of each pixel of the framed map, -1: off.
         width: of the framed map.
         parent, sums: room for the components.

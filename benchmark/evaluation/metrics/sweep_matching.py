@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +30,8 @@ def match_over_thresholds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What `matching.match` finds at each threshold.
 
-    A pair is in the best matching where it has no rival: no pair with the same target or component
-    at the same threshold. Rivals are matched anew wherever one of them begins or ends.
+    Targets that never compete for a component are matched by themselves, and anew only where a
+    component that is near one of them begins or ends.
 
     Args:
         targets: M components.
@@ -42,9 +41,9 @@ def match_over_thresholds(
     Returns:
         Hits, and the pixels of the components that hit: (K,) int64 both.
     """
-    spans = [
-        span for rivals in _groups_of_rivals(_pairs(targets, table)) for span in _spans(rivals)
-    ]
+    pairs = _pairs(targets, table)
+    groups = [[pairs[key] for key in group] for group in clusters(pairs)]
+    spans = [span for group in groups for span in _spans(group)]
     begin, end, *found = np.array(spans, np.int64).reshape(-1, 4).T
     change = np.zeros((2, thresholds + 1), np.int64)  # from each threshold to the next
     for row, number in zip(change, found, strict=True):
@@ -54,38 +53,26 @@ def match_over_thresholds(
     return hits, area
 
 
-def _pairs(targets: Components, table: np.ndarray) -> list[_Pair]:
+def _pairs(targets: Components, table: np.ndarray) -> dict[tuple[int, int], _Pair]:
+    """By target and component."""
     components = Components(table[:, AREA], table[:, ROW_SUM], table[:, COLUMN_SUM])
-    pairs = []
+    pairs = {}
     for row, (component, area, _, _, target, first, last) in enumerate(table.tolist()):
         steps = distance_steps(targets, target, components, row)
         if steps is not None:
-            pairs.append(_Pair(target, component, area, first, last, steps))
+            pairs[target, component] = _Pair(target, component, area, first, last, steps)
     return pairs
 
 
-def _groups_of_rivals(pairs: list[_Pair]) -> list[list[_Pair]]:
-    """Split so that pairs of different groups are never rivals."""
-    keyed = {}
-    target = last = episode = -1  # episode: pairs of one target without a gap between them
-    for pair in sorted(pairs, key=attrgetter("target", "first")):
-        if pair.target != target or pair.first > last:
-            target, last = pair.target, pair.last
-            episode += 1
-        last = max(last, pair.last)
-        keyed[episode, pair.component] = pair
-    return [[keyed[key] for key in group] for group in clusters(keyed)]
+def _spans(pairs: list[_Pair]) -> Iterator[tuple[int, int, int, int]]:
+    """First threshold, first one beyond, hits, and their pixels, wherever these stay the same.
 
-
-def _spans(rivals: list[_Pair]) -> Iterator[tuple[int, int, int, int]]:
-    """First threshold, first one beyond, hits, and their pixels, wherever these stay the same."""
-    if len(rivals) == 1:
-        (pair,) = rivals
-        yield pair.first, pair.last + 1, 1, pair.area
-        return
-    area = {pair.component: pair.area for pair in rivals}
+    Args:
+        pairs: with no target and no component in common with others.
+    """
+    area = {pair.component: pair.area for pair in pairs}
     begins, ends = defaultdict(list), defaultdict(list)
-    for pair in rivals:
+    for pair in pairs:
         begins[pair.first].append(pair)
         ends[pair.last + 1].append(pair)
     alive: dict[tuple[int, int], int] = {}
@@ -94,5 +81,5 @@ def _spans(rivals: list[_Pair]) -> Iterator[tuple[int, int, int, int]]:
             del alive[pair.target, pair.component]
         for pair in begins.get(begin, ()):
             alive[pair.target, pair.component] = pair.steps
-        found = best_pairs(alive, area)
+        found = best_pairs(alive, area) if len(alive) > 1 else alive
         yield begin, end, len(found), sum(area[component] for _, component in found)
