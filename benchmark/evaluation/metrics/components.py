@@ -41,14 +41,10 @@ def find_components(binary: np.ndarray) -> Components:
         return Components(*np.zeros((3, 0), np.int64))
     # Small targets fill little of an image: labelling only the part in use is much faster.
     rows, columns = _extent(row_on), _extent(column_on)
-    _, _, stats, means = cv2.connectedComponentsWithStats(
+    count, labels = cv2.connectedComponents(
         np.ascontiguousarray(binary[rows, columns]).view(np.uint8), connectivity=8
     )
-    area = stats[1:, cv2.CC_STAT_AREA].astype(np.int64)  # entry 0 is the background
-    # OpenCV divides exact integer sums by the area, (x, y) order; rounding the product restores
-    # the sum, since both are far below 2**53.
-    sums = np.rint(means[1:] * area[:, None]).astype(np.int64)
-    return Components(area, sums[:, 1] + rows.start * area, sums[:, 0] + columns.start * area)
+    return _measure(count, labels, rows.start, columns.start)
 
 
 def label_components(binary: np.ndarray) -> tuple[Components, np.ndarray]:
@@ -60,18 +56,37 @@ def label_components(binary: np.ndarray) -> tuple[Components, np.ndarray]:
     Returns:
         The N components and a label map (H, W) int32: 0 background, k + 1 component k.
     """
-    count, labels, stats, means = cv2.connectedComponentsWithStats(
-        binary.view(np.uint8), connectivity=8
-    )
+    contiguous = np.ascontiguousarray(binary).view(np.uint8)
+    count, labels = cv2.connectedComponents(contiguous, connectivity=8)
     on = np.flatnonzero(binary)
     first = np.full(count, -1)  # the background comes first
     first[labels.ravel()[on[::-1]]] = on[::-1]  # the last one written is the first in the image
-    order = np.argsort(first, kind="stable")
     rank = np.empty(count, np.int32)
-    rank[order] = np.arange(count, dtype=np.int32)
-    area = stats[order[1:], cv2.CC_STAT_AREA].astype(np.int64)
-    sums = np.rint(means[order[1:]] * area[:, None]).astype(np.int64)
-    return Components(area, sums[:, 1], sums[:, 0]), rank[labels]
+    rank[np.argsort(first, kind="stable")] = np.arange(count, dtype=np.int32)
+    labels = rank[labels]
+    return _measure(count, labels), labels
+
+
+def _measure(count: int, labels: np.ndarray, top: int = 0, left: int = 0) -> Components:
+    """Areas and index sums of labels 1 to count - 1.
+
+    From the labelled pixels alone, which are few: OpenCV's own statistics look at all of them.
+
+    Args:
+        count: of labels, with the background.
+        labels: (H, W) int32.
+        top: row of the image that is the first one of `labels`.
+        left: column likewise.
+    """
+    on = np.flatnonzero(labels)
+    label = labels.ravel()[on]
+    row, column = np.divmod(on, labels.shape[1])
+    area = np.bincount(label, minlength=count)[1:]
+    # Sums in float64, exact since they are far below 2**53.
+    row_sum, column_sum = (
+        np.bincount(label, axis, count)[1:].astype(np.int64) for axis in (row, column)
+    )
+    return Components(area, row_sum + top * area, column_sum + left * area)
 
 
 def _extent(on: np.ndarray) -> slice:
