@@ -85,12 +85,6 @@ def interval(ratio: Ratio, level: float = 0.95, resamples: int = 1999, seed: int
     alarm Fa is in [0, 0.042], true but of little use, as nothing tells how large one would be; and
     images that show no spread (a single one) tell nothing: [0, 1].
 
-    Args:
-        ratio: the counts of one method.
-        level: nominal coverage.
-        resamples: how many; 1999 leave 50 beyond each bound of a 95 % interval.
-        seed: of the draws.
-
     Raises:
         ValueError: a part is negative or larger than its whole.
     """
@@ -179,10 +173,11 @@ def mean_ranks(
     proven coverage: ranks jump, and the best one's can only get worse.
 
     Args:
-        problems: with the same methods each; the metrics of one test set carry its name.
+        problems: with the same methods each; the metrics of one test set carry its name, by which
+            it gets its own draws.
         level: of the interval.
         resamples: how many.
-        seed: of the draws; each test set has its own, by its name.
+        seed: of the draws.
 
     Raises:
         ValueError: no problem, not the same methods in all, or a score is NaN.

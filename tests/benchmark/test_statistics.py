@@ -1,6 +1,29 @@
 """Intervals, paired tests and ranks: against closed forms, plain loops and simulated test sets.
 
-MEASURED
+Measured by the tests marked `extra` (pytest -s -m extra; 2000 repetitions, so +-1 % at 95 %), on
+simulated strong, fair and weak methods, 1 and 3 seeds, 86 and 200 images.
+
+95 % intervals cover, in %, beside two that were tried (percentile and BCa; 1000 repetitions):
+
+                  iou      niou     f1       pd       fa
+    bootstrap-t   92-95    93-95    92-95    94-98    92-95
+    percentile    90-95    93-95             91-95    75-94
+    BCa           91-94    94-95             93-96    82-93
+
+The lowest are those of few images and one seed. If one image in 200 has a false alarm of some 500
+pixels, a large part of all there are, then most samples of 86 images have none, no resampling can
+know of it, and too high an IoU is believed: iou, f1 and fa cover 73-93 %, niou and pd as before.
+
+The paired test finds, at 5 %, in %, where there is nothing to find:
+
+                                          iou, niou, f1    pd     fa
+    exchangeable, as many seeds           4-6              1-6    4-6
+    exchangeable, 1 seed against 3        5-7              4-5    6-9
+    equal score, other spread             5-6              2-5    5-11
+
+Where there is something (pd 96 instead of 93 %, iou 64 instead of 56 %, niou 67 instead of 59 %, fa
+58e-6 instead of 104e-6) it finds it, with 86 images and one seed, in 47 (iou), 69 (niou), 16 (pd)
+and 21 % (fa); with 200 images and three seeds in 98, 100, 89 and 66 %.
 """
 
 from __future__ import annotations
