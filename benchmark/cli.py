@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmark import __version__, commands
+from benchmark import __version__, commands, dataset_commands
 from benchmark.config import Settings, parse_set
 from benchmark.errors import UserError, describe_os_error
 
@@ -164,6 +164,7 @@ for command in (
     commands.export, commands.docs,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(dataset_commands.app, name="datasets")
 
 
 def main(arguments: list[str] | None = None) -> int:
