@@ -115,6 +115,11 @@ def benchmark(
                      help="start from this checkpoint (one detector; official ones load as they "
                      "are); with --epochs 0 it is only scored"),
     ] = None,
+    allow_leakage: Annotated[
+        bool | None,
+        typer.Option("--allow-leakage", rich_help_panel=HOW,
+                     help="score even images that were trained on; the tables mark it"),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(rich_help_panel=WHERE, help="default: results/<preset>")
     ] = None,
@@ -150,6 +155,7 @@ def benchmark(
         "crop_size": crop_size, "precision": precision, "data_root": data_root, "output": output,
         "device": device, "jobs_per_device": jobs_per_device,
         "weights": weights, "profile": profile, "protocols": protocols,
+        "allow_leakage": allow_leakage,
     }  # fmt: skip
     options = {k: v for k, v in given.items() if v is not None}
     options |= parse_set(set_ or [])

@@ -111,6 +111,7 @@ class Plan(_Strict):
     jobs_per_device: int = Field(1, ge=1)
     plugins: Path | None = None
     weights: Path | None = None
+    allow_leakage: bool = Field(False, description="score images that were trained on, and say so")
     profile: bool = True
     overrides: dict[str, dict[str, Any]] = Field(
         {}, description="settings of single detectors, over the preset's; by name"

@@ -234,6 +234,8 @@ def _run_rows(record: Record, path: Path) -> Iterator[tuple[str, str]]:
             f"{data.split}; train {data.train_images} ({data.train_hash}), "
             f"val {data.val_images}, test {data.test_images} ({data.test_hash})",
         )
+        if data.leaked:
+            yield "leaked", f"{len(data.leaked)} test images were trained on"
         for note in data.notes:
             yield "", note
     if record.history:

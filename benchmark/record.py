@@ -42,6 +42,10 @@ class Data(_Part):
     test_hash: str
     split: str  # in words, e.g. "idx_427: 341 trainval / 86 test"
     notes: list[str] = []  # repairs made while reading, e.g. a mask resized to its image
+    # `image_hash` of every image that training or the choice of the epoch used, whatever the
+    # weights it started from were trained on included
+    training_hashes: list[str] = []
+    leaked: list[str] = []  # test images among them, scored because --allow-leakage was given
 
 
 class ImageScore(_Part):

@@ -118,6 +118,8 @@ class Pool:
             command += ["--plugins", str(self.plan.plugins.resolve())]
         if self.plan.weights is not None:
             command += ["--weights", str(self.plan.weights.resolve())]
+        if self.plan.allow_leakage:
+            command += ["--allow-leakage"]
         return command
 
 

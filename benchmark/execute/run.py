@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ import torch
 import datasets
 import detectors
 import losses
-from benchmark import __version__
+from benchmark import __version__, leakage
 from benchmark.environment import cpu_name, git_commit
 from benchmark.errors import UserError
 from benchmark.evaluation.cost import count_macs, count_parameters
@@ -35,9 +35,18 @@ from benchmark.training.batches import Batches, hold_out
 from benchmark.training.checkpoints import State, save
 from benchmark.training.loop import train
 from datasets.base import Sample, content_hash
+from datasets.hashes import image_hash
 from detectors.base import Detector
 
 Autocast = Callable[[], torch.autocast]
+
+
+class Inputs(NamedTuple):
+    """What a job reads that its settings do not name."""
+
+    data_root: Path | None
+    weights: Path | None
+    allow_leakage: bool  # score even images that were trained on
 
 
 def prepare(
@@ -85,8 +94,7 @@ def run_job(
     folder: RunFolder,
     device: torch.device,
     environment: Environment,
-    data_root: Path | None,
-    weights: Path | None,
+    inputs: Inputs,
     send: EventWriter,
 ) -> dict[str, Any]:
     """Train and score one cell; with 0 epochs score the weights as they are.
@@ -103,15 +111,16 @@ def run_job(
         torch.autocast, device.type, torch.bfloat16, enabled=environment.precision == "bf16"
     )
     send("phase", text="reading data")
-    train_set, val_set, test_set, data = read_data(job, data_root)
+    train_set, val_set, test_set, data = read_data(job, inputs.data_root)
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
-    detector = detectors.create_detector(job.detector, weights)
+    detector = detectors.create_detector(job.detector, inputs.weights)
+    guard(job, data, test_set, inputs)
     detector.to(device, memory_format=torch.channels_last)
     state, selected = State(), None
     if settings.epochs:
         watched = test_set if settings.selection == "best-test" else val_set
-        state = fit(job, folder, detector, train_set, watched, device, autocast, send)
+        state = fit(job, folder, detector, train_set, watched, data, device, autocast, send)
         selected = select(detector, state, settings.selection)
         detector.begin_epoch(selected)
         environment.sessions = state.sessions
@@ -119,7 +128,7 @@ def run_job(
     save(
         folder.weights,
         {"state_dict": detector.state_dict(), "epoch": selected, "train_hash": data.train_hash}
-        | {"job": job.to_dict()},
+        | {leakage.KEY: data.training_hashes, "job": job.to_dict()},
     )
     send("phase", text="scoring")
     started = time.monotonic()
@@ -147,6 +156,7 @@ def fit(
     detector: Detector,
     train_set: list[Sample],
     watched: list[Sample],
+    data: Data,
     device: torch.device,
     autocast: Autocast,
     send: EventWriter,
@@ -178,6 +188,7 @@ def fit(
         settings,
         folder,
         job.seed,
+        data.training_hashes,
         device,
         autocast,
         validate if watched else None,
@@ -222,6 +233,7 @@ def read_data(
         test_images=len(test_set),
         train_hash=content_hash(train_set),
         test_hash=content_hash(test_set),
+        training_hashes=[image_hash(s.image) for s in train_set + val_set],
         split=f"{name}{kind.train_split} {len(training.samples[:limit])} / "
         f"{kind.test_split} {len(test_set)}",
         notes=notes,
@@ -229,6 +241,27 @@ def read_data(
     for note in data.notes:
         print(note, flush=True)
     return train_set, val_set, test_set, data
+
+
+def guard(job: Job, data: Data, test_set: list[Sample], inputs: Inputs) -> None:
+    """Take in what the weights were trained on, and refuse test images that were trained on.
+
+    Raises:
+        UserError: there are some, and they were not allowed.
+    """
+    if inputs.weights is not None:
+        before = leakage.hashes_of_weights(inputs.weights)
+        if before is None:
+            data.notes.append(
+                f"{inputs.weights.name} does not say what it was trained on: test images may be "
+                "among it"
+            )
+        data.training_hashes = list(dict.fromkeys([*(before or []), *data.training_hashes]))
+    data.leaked = leakage.leaked_names(test_set, data.training_hashes)
+    if not inputs.allow_leakage:
+        leakage.refuse(data.leaked, len(test_set), job.dataset, inputs.weights)
+    if job.settings.epochs and job.settings.selection == "best-test":  # marked by its own name
+        data.training_hashes += [image_hash(s.image) for s in test_set]
 
 
 def select(detector: Detector, state: State, selection: str) -> int:

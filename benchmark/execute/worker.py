@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--plugins", type=Path)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--allow-leakage", action="store_true")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--command", default="")
@@ -76,9 +77,8 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
 
         try:
             device, environment = run.prepare(job, args.device, args.threads, args.plugins)
-            fields = run.run_job(
-                job, folder, device, environment, args.data_root, args.weights, send
-            )
+            inputs = run.Inputs(args.data_root, args.weights, args.allow_leakage)
+            fields = run.run_job(job, folder, device, environment, inputs, send)
         except torch.OutOfMemoryError as error:
             status, message = "oom", f"{_first_line(error)}; {_oom_advice(job)}"
     except UserError as error:

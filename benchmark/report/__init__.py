@@ -105,7 +105,7 @@ def _draw(folder: Path, collection: Collection, warnings: list[str]) -> list[Pat
                 f"roc_pr_{table.slug}": roc_pr_figure(table, style),
                 f"sensitivity_{table.slug}": sensitivity_figure(table, style),
             }
-            runs = table.dataset, table.test_hash, table.recipe, table.selection
+            runs = table.dataset, table.test_hash, table.recipe, table.selection, table.leaked
             if runs not in trained:  # the same runs under another protocol
                 trained.add(runs)
                 figures[f"training_{table.slug}"] = training_figure(table, style)

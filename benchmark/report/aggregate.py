@@ -155,6 +155,7 @@ class Table:
     version: int | None
     recipe: str
     selection: str
+    leaked: bool = False  # of networks that were trained on some of the test images
     rows: list[Row] = field(default_factory=list)
     slug: str = ""  # file names and labels; the data set's name where that is unique
     at: Point | None = None  # read from the curves there; None: at the protocol's threshold
@@ -293,7 +294,7 @@ def _build_tables(runs: list[Run]) -> list[Table]:
         for name, scores in record.scores.items():
             key = (
                 record.cell.dataset, split, test_hash, name, scores.version,
-                record.cell.recipe, record.selection,
+                record.cell.recipe, record.selection, bool(record.data and record.data.leaked),
             )  # fmt: skip
             tables.setdefault(key, Table(*key))
             members[key].append(run)
@@ -312,7 +313,7 @@ def _build_tables(runs: list[Run]) -> list[Table]:
 def _order(table: Table) -> tuple:
     """By data set and split; our own protocol before the published ones."""
     key = (table.dataset, table.split, table.test_hash, table.protocol != "native", table.protocol)
-    return tuple(map(str, (*key, table.version, table.recipe, table.selection)))
+    return tuple(map(str, (*key, table.version, table.recipe, table.selection, table.leaked)))
 
 
 def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
@@ -332,7 +333,7 @@ def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
     ):
         homes = [key for key in homes if key in wanted] or homes
     cell = record.cell
-    return homes or [(cell.dataset, split, None, None, None, cell.recipe, record.selection)]
+    return homes or [(cell.dataset, split, None, None, None, cell.recipe, record.selection, False)]
 
 
 def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:
@@ -374,6 +375,8 @@ def _name_tables(tables: list[Table]) -> None:
         for attribute in ("protocol", "recipe", "selection"):
             if len({getattr(t, attribute) for t in others}) > 1:
                 parts.append(str(getattr(table, attribute) or "none"))
+        if table.leaked:
+            parts.append("leaked")
         name = "-".join(parts)
         taken = {t.slug for t in tables}
         number = 2

@@ -179,7 +179,9 @@ def title(table: Table) -> str:
     """One line that names the table."""
     protocol = f"{table.protocol} v{table.version}" if table.protocol else "no result"
     at = f" · AT {table.at.text}" if table.at else ""
-    return f"{table.dataset} · protocol {protocol} · recipe {table.recipe} · {table.selection}{at}"
+    leaked = " · TRAINED ON TEST IMAGES" if table.leaked else ""
+    rule = f"recipe {table.recipe} · {table.selection}"
+    return f"{table.dataset} · protocol {protocol} · {rule}{leaked}{at}"
 
 
 def caption(table: Table) -> str:
@@ -190,6 +192,7 @@ def caption(table: Table) -> str:
     inputs = each(r.cost.macs_input for r in records if r.cost and r.cost.macs_input)
     parts = [
         f"Data set {table.dataset}, split {table.split or DASH}, {images} test images.",
+        *([_leaked(table)] if table.leaked else []),
         f"Protocol {table.protocol or DASH}"
         + (f", version {table.version}" if table.version is not None else "")
         + (f": {rules}." if rules != DASH else "."),
@@ -208,6 +211,17 @@ def caption(table: Table) -> str:
     if profiles:
         parts.append(_timing(profiles))
     return " ".join(parts)
+
+
+def _leaked(table: Table) -> str:
+    """How many test images were trained on."""
+    found: dict[str, str] = {}
+    for row in table.rows:
+        numbers = {len(run.record.data.leaked) for run in row.done if run.record.data}
+        name = " ".join(part for part in row.name if part)
+        found[name] = " or ".join(map(str, sorted(numbers)))
+    text = ", ".join(f"{name} on {number}" for name, number in found.items())
+    return f"TRAINED ON TEST IMAGES, so these numbers are no result ({text} of them)."
 
 
 def _training(table: Table) -> list[str]:

@@ -159,7 +159,8 @@ def csv_text(collection: Collection) -> str:
     numbers = [name for column in (*COLUMNS, *CURVE_COLUMNS) for name in _csv_names(column)]
     head = [
         "dataset", "split", "test_images", "protocol", "protocol_version", "recipe", "selection",
-        "at", "detector", "loss", "settings", "epochs", "seeds", "n", "failed", "oom", "diverged",
+        "at", "leaked_test_images", "detector", "loss", "settings", "epochs", "seeds", "n",
+        "failed", "oom", "diverged",
     ]  # fmt: skip
     tail = ["macs_input", "numeric_precision", "device", *_MEASURED]
     text = io.StringIO()
@@ -186,6 +187,7 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         "test_images": next((r.data.test_images for r in records if r.data), ""),
         "protocol": table.protocol, "protocol_version": table.version, "recipe": table.recipe,
         "selection": table.selection, "at": table.at.text if table.at else "",
+        "leaked_test_images": max((len(r.data.leaked) for r in records if r.data), default=0),
         "detector": row.detector, "loss": row.loss, "settings": row.variant_text,
         "epochs": row.runs[0].settings.get("epochs", ""),
         "seeds": " ".join(str(run.record.cell.seed) for run in row.done), "n": len(row.done),

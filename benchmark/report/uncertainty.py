@@ -158,7 +158,7 @@ def rankings(tables: list[Table]) -> list[Ranking]:
     """Ranks over data sets and IoU, nIoU, Pd, Fa; by protocol, recipe and selection."""
     kinds: dict[tuple, list[Table]] = defaultdict(list)
     for table in tables:
-        if table.protocol is not None:
+        if table.protocol is not None and not table.leaked:
             kinds[table.protocol, table.version, table.recipe, table.selection].append(table)
     found = []
     for (protocol, _, recipe, selection), members in kinds.items():

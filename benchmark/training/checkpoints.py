@@ -25,6 +25,7 @@ class State:
     best_value: float = -1.0
     best_weights: dict[str, Any] | None = None
     sessions: int = 1
+    training_hashes: list[str] = field(default_factory=list)  # see `benchmark.leakage`
 
 
 def save(path: Path, payload: dict[str, Any]) -> None:
@@ -69,15 +70,30 @@ def save_checkpoint(
             "best_value": state.best_value,
             "best_weights": state.best_weights,
             "sessions": state.sessions,
+            "training_hashes": state.training_hashes,
         },
     )
 
 
-def resume(path: Path, detector: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Continue from a checkpoint, or start anew where there is none."""
+def resume(
+    path: Path,
+    detector: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    training_hashes: list[str],
+) -> State:
+    """Continue from a checkpoint, or start anew where there is none.
+
+    Raises:
+        UserError: the detector or the training images are others than those of the checkpoint.
+    """
     payload = load(path)
     if payload is None:
-        return State()
+        return State(training_hashes=training_hashes)
+    if payload.get("training_hashes", training_hashes) != training_hashes:
+        raise UserError(
+            f"{path}: the training images have changed since this checkpoint; restore them, or "
+            "delete this file to train anew"
+        )
     try:
         detector.load_state_dict(payload["detector"])
         optimizer.load_state_dict(payload["optimizer"])
@@ -93,4 +109,5 @@ def resume(path: Path, detector: nn.Module, optimizer: torch.optim.Optimizer) ->
         best_value=payload["best_value"],
         best_weights=payload["best_weights"],
         sessions=payload["sessions"] + 1,
+        training_hashes=training_hashes,
     )

@@ -31,6 +31,7 @@ def train(
     settings: Settings,
     folder: RunFolder,
     seed: int,
+    training_hashes: list[str],
     device: torch.device,
     autocast: Callable[[], torch.autocast],
     validate: Callable[[], dict[str, float]] | None,
@@ -46,6 +47,7 @@ def train(
 
     Args:
         detector: on `device`, freshly initialised.
+        training_hashes: of the images, see `benchmark.leakage`; kept in the checkpoint.
         autocast: makes the context of the forward pass.
         validate: scores the detector in eval mode; None where there is no validation part.
         on_step: called with (epoch, step, steps).
@@ -53,11 +55,12 @@ def train(
 
     Raises:
         DivergedError: the mean loss of an epoch is not finite.
+        UserError: the checkpoint is of another detector or other images.
         OSError: the checkpoint cannot be written.
     """
     detector.warm_epoch = loss.warm_epoch = settings.warm_epoch
     optimizer = make_optimizer(detector, settings)
-    state = resume(folder.checkpoint, detector, optimizer)
+    state = resume(folder.checkpoint, detector, optimizer, training_hashes)
 
     for epoch in range(state.next_epoch, settings.epochs):
         started = time.monotonic()

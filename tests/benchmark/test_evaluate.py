@@ -24,7 +24,7 @@ from benchmark.evaluate import Method, evaluate, read_dataset, read_masks
 from benchmark.evaluation import list_protocols
 from benchmark.evaluation.inference import predict
 from benchmark.execute.events import EventWriter
-from benchmark.execute.run import run_job
+from benchmark.execute.run import Inputs, run_job
 from benchmark.plan.job import Job
 from benchmark.record import Cell, Environment, Record, read_record
 from benchmark.report.aggregate import collect
@@ -461,7 +461,9 @@ def beside(tmp_path_factory):
             precision="fp32",
         )  # fmt: skip
         cpu = torch.device("cpu")
-        fields = run_job(job, run, cpu, environment, None, None, EventWriter(io.StringIO()))
+        fields = run_job(
+            job, run, cpu, environment, Inputs(None, None, False), EventWriter(io.StringIO())
+        )
         ours = Record(
             cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),
             status="done", settings=job.settings.model_dump(mode="json"), started="", finished="",

@@ -20,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.inference import predict
 from benchmark.evaluation.metrics.components import find_components
 from benchmark.execute.events import EventWriter
-from benchmark.execute.run import run_job
+from benchmark.execute.run import Inputs, run_job
 from benchmark.plan.job import Job
 from benchmark.predict import predict_files
 from benchmark.record import Cell, Environment, Record
@@ -138,7 +138,9 @@ def run(tmp_path_factory):
     environment = Environment(
         harness="0", python="3", torch="2", platform="", device="cpu", threads=1, precision="fp32"
     )
-    fields = run_job(job, folder, CPU, environment, None, None, EventWriter(io.StringIO()))
+    fields = run_job(
+        job, folder, CPU, environment, Inputs(None, None, False), EventWriter(io.StringIO())
+    )
     cell = Cell(**{key: value for key, value in job.to_dict().items() if key != "settings"})
     record = Record(
         cell=cell, status="done", settings=settings.model_dump(mode="json"), started="",

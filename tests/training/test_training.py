@@ -129,12 +129,13 @@ def test_checkpoint_restores_everything(tmp_path):
     optimizer.step()
     epoch = Epoch(epoch=0, loss=0.5, lr=0.1, seconds=1.0, val={"iou": 0.2})
     state = State(1, [epoch], best_epoch=0, best_value=0.2, best_weights={"w": torch.ones(2)})
+    state.training_hashes = ["a", "b"]
     save_checkpoint(tmp_path / "c.pt", model, optimizer, state)
     other = nn.Linear(3, 1)
     other_optimizer = make_optimizer(other, Settings())
-    resumed = resume(tmp_path / "c.pt", other, other_optimizer)
+    resumed = resume(tmp_path / "c.pt", other, other_optimizer, ["a", "b"])
     assert torch.equal(resumed.best_weights.pop("w"), torch.ones(2))
-    assert resumed == State(1, [epoch], 0, 0.2, {}, sessions=2)
+    assert resumed == State(1, [epoch], 0, 0.2, {}, sessions=2, training_hashes=["a", "b"])
     assert torch.equal(other.weight, model.weight)
     sums = [next(iter(o.state.values()))["sum"] for o in (optimizer, other_optimizer)]
     assert torch.equal(*sums)
@@ -146,7 +147,16 @@ def test_checkpoint_of_another_network_names_the_remedy(tmp_path):
     save_checkpoint(path, model, make_optimizer(model, Settings()), State())
     other = nn.Linear(4, 1)
     with pytest.raises(UserError, match=r"c\.pt: the checkpoint does not fit .* delete"):
-        resume(path, other, make_optimizer(other, Settings()))
+        resume(path, other, make_optimizer(other, Settings()), [])
+
+
+def test_checkpoint_of_other_images_names_the_remedy(tmp_path):
+    model = nn.Linear(3, 1)
+    path = tmp_path / "c.pt"
+    optimizer = make_optimizer(model, Settings())
+    save_checkpoint(path, model, optimizer, State(training_hashes=["a", "b"]))
+    with pytest.raises(UserError, match=r"c\.pt: the training images have changed .* delete"):
+        resume(path, model, optimizer, ["a", "c"])
 
 
 def test_damaged_checkpoint_is_ignored(tmp_path, capsys):
