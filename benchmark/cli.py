@@ -40,7 +40,7 @@ Finished cells are skipped, so the same command resumes after Ctrl-C or a crash.
 """
 
 OTHER_SETTINGS = ", ".join(key for key in Settings.model_fields if key != "weights")
-WHAT, HOW, WHERE = "What to run", "Training (each overrides the preset)", "Where to run"
+WHAT, HOW, WHERE = "What to run", "Training (each overrides the recipe)", "Where to run"
 
 
 def _about(key: str) -> str:
@@ -73,8 +73,15 @@ def benchmark(
     preset: Annotated[
         str,
         typer.Option(rich_help_panel=WHAT,
-                     help="quick, standard, published or a .yaml file with these options as keys"),
+                     help="what to run: quick, laptop, standard, published, ablation or a .yaml "
+                     "file with these options as keys"),
     ] = "quick",
+    recipe: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=HOW,
+                     help="how to train: published (each detector's own), mshnet, basicirstd, ... "
+                     "or a .yaml file; `list recipes` explains them [default: the preset's]"),
+    ] = None,
     protocols: Annotated[
         str | None,
         typer.Option("--protocols", "--protocol", rich_help_panel=WHAT,
@@ -155,7 +162,7 @@ def benchmark(
         "crop_size": crop_size, "precision": precision, "data_root": data_root, "output": output,
         "device": device, "jobs_per_device": jobs_per_device,
         "weights": weights, "profile": profile, "protocols": protocols,
-        "allow_leakage": allow_leakage,
+        "allow_leakage": allow_leakage, "recipe": recipe,
     }  # fmt: skip
     options = {k: v for k, v in given.items() if v is not None}
     options |= parse_set(set_ or [])

@@ -26,7 +26,8 @@ RESULTS = typer.Option(help="where to look for a run's id")
 
 def list_(
     kind: Annotated[
-        str, typer.Argument(help="detectors, losses, datasets or protocols; all four by default")
+        str,
+        typer.Argument(help="detectors, losses, datasets, protocols or recipes; all by default"),
     ] = "",
     plugins: Annotated[Path | None, PLUGINS] = None,
 ) -> None:
@@ -195,7 +196,7 @@ def evaluate(
         str,
         typer.Option(
             rich_help_panel=TABLES,
-            help="to stand in the table of runs, what its title says, e.g. standard",
+            help="to stand in the table of runs, what its title says, e.g. mshnet",
         ),
     ] = "external",
     selection: Annotated[
@@ -220,7 +221,7 @@ def evaluate(
       python run_benchmark.py evaluate --predictions maps/ --dataset sirst --data-root DIR
       --protocol all --name my_net --seed 1
 
-    To compare it with runs in results/standard, add --output results/standard --recipe standard
+    To compare it with runs in results/standard, add --output results/standard --recipe mshnet
     --selection best-val: a table has one test set, protocol, recipe and rule of selection.
     """
     from benchmark.evaluate import Method, metrics_line, read_dataset, read_masks

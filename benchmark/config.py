@@ -1,7 +1,7 @@
-"""Settings in layers: defaults < the detector's recipe < preset < command line.
+"""Settings in layers: defaults < the detector's own < recipe < preset < command line.
 
 `Settings` is what decides the result of one run; `Plan` is what to run and where. A preset is a
-YAML file whose keys are the options' names.
+YAML file whose keys are the options' names; a recipe (see `recipe`) has those of the training only.
 """
 
 from __future__ import annotations
@@ -55,8 +55,15 @@ class Settings(_Strict):
     warm_epoch: int = Field(
         5, ge=-1, description="last warm-up epoch of MSHNet and SLS, counted from 0; -1: none"
     )
+    augmentation: Literal["scale", "patch"] = Field(
+        "scale",
+        description="scale: flip, random scale, crop, blur (MSHNet, DNANet); patch: crop at native "
+        "size, flips, transposition (BasicIRSTD)",
+    )
     base_size: int = Field(
-        256, ge=32, description="longer side that training images are scaled to, on average; px"
+        256,
+        ge=32,
+        description="longer side that training images are scaled to, on average; px, not for patch",
     )
     scale_jitter: float = Field(
         2.0, ge=1, le=4, description="the scaled side is base_size times 1/jitter to jitter"
@@ -65,8 +72,23 @@ class Settings(_Strict):
     positive_crops: float = Field(
         0.0, ge=0, le=1, description="share of the crops that are placed around a target"
     )
+    clip_grad: float | None = Field(
+        None, gt=0, description="largest norm of the gradient, longer ones are scaled down"
+    )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay a step of an average of the weights, which is then "
+        "validated and scored in their place; 0: none",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "fp32", description="auto: bf16 on CUDA and on CPUs with AMX, else fp32"
+        "fp32", description="auto: bf16 on CUDA and on CPUs that compute with it, else fp32"
+    )
+    compile: bool = Field(
+        False,
+        description="train through torch.compile (with CUDA graphs on a GPU): faster after a "
+        "minute or more of compiling, the same but for rounding",
     )
     selection: Literal["last", "best-val", "best-test"] = Field(
         "best-val", description="which epoch is scored; best-test is marked in every table"
@@ -97,10 +119,18 @@ class Settings(_Strict):
         return Settings(epochs=0, **{key: getattr(self, key) for key in kept})
 
 
+TRAINING = (
+    "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warm_epoch",
+    "augmentation", "base_size", "scale_jitter", "crop_size", "positive_crops", "clip_grad", "ema",
+)  # fmt: skip
+"""The settings that make up a recipe."""
+
+
 class Plan(_Strict):
     """What to run, and where; only `overrides` and `weights` reach a run's settings."""
 
     preset: str = "quick"
+    recipe: str = Field("published", description="how to train; see `list recipes`")
     detectors: tuple[str, ...] = ("all",)
     losses: tuple[str, ...] = ("sls",)
     datasets: tuple[str, ...] = ("synthetic",)
@@ -176,28 +206,34 @@ def read_preset(name: str) -> dict[str, Any]:
             f"--preset {name}: no such preset or file; {hint}there are: {', '.join(names)}, "
             "or the path of a .yaml file"
         )
+    return read_yaml(path, f"--preset {path}")
+
+
+def read_yaml(path: Path, where: str) -> dict[str, Any]:
+    """A file of option names and values.
+
+    Raises:
+        UserError: not a YAML mapping.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"--preset {path}: not valid YAML ({reason})") from None
+        raise UserError(f"{where}: not valid YAML ({reason})") from None
     if not isinstance(raw, dict):
-        raise UserError(f"--preset {path}: a preset is a YAML mapping of option names to values")
+        raise UserError(f"{where}: must be a YAML mapping of option names to values")
     return raw
 
 
-def resolve_settings(
-    recipe: dict[str, Any], preset: dict[str, Any], options: dict[str, Any]
-) -> Settings:
-    """Settings of one run from the three layers over the defaults.
+def resolve_settings(*layers: dict[str, Any]) -> Settings:
+    """Settings of one run from the layers over the defaults; a later one wins.
 
-    Args:
-        recipe: the detector's published recipe; its `loss` is information, not a setting.
-        preset: settings keys of the preset.
-        options: settings keys of the command line.
+    A `loss` in a layer (that of a detector's published recipe) is information, not a setting.
     """
-    recipe = {k: v for k, v in recipe.items() if k != "loss"}
-    return build(Settings, recipe | preset | options)
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= {key: value for key, value in layer.items() if key != "loss"}
+    return build(Settings, merged)
 
 
 def build(model: type[BaseModel], values: dict[str, Any]) -> Any:

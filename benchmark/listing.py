@@ -15,6 +15,7 @@ import detectors
 import losses
 from benchmark.errors import UserError
 from benchmark.evaluation import describe_protocol, list_protocols
+from benchmark.recipe import list_recipes, read_recipe
 from benchmark.record import Record, RecordError, read_record
 from benchmark.registry import Entry, Registry, add_plugins
 from benchmark.source import find_run
@@ -33,7 +34,7 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
     Raises:
         UserError: unknown kind.
     """
-    kinds = [*KINDS, "protocols"]
+    kinds = [*KINDS, "protocols", "recipes"]
     if kind and kind not in kinds:
         near = difflib.get_close_matches(kind, kinds, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
@@ -43,7 +44,10 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
         if name == "detectors":
             _print_detectors(console)
             continue
-        rows = _protocols() if name == "protocols" else _entries(*KINDS[name])
+        if name in KINDS:
+            rows = _entries(*KINDS[name])
+        else:
+            rows = _protocols() if name == "protocols" else _recipes()
         table = _table(name)
         for key, text in rows:
             table.add_row(key, escape(text))
@@ -172,6 +176,19 @@ def _protocols() -> list[tuple[str, str]]:
     return [(name, describe_protocol(name)) for name in list_protocols()]
 
 
+def _recipes() -> list[tuple[str, str]]:
+    """What each recipe is for, its source and its settings."""
+    rows = []
+    for recipe in map(read_recipe, list_recipes()):
+        facts = [f"{recipe.about}", f"source: {recipe.source}"]
+        if recipe.settings:
+            facts.append(", ".join(f"{k} {_or_dash(v)}" for k, v in recipe.settings.items()))
+        for detector, settings in recipe.overrides.items():
+            facts.append(f"{detector}: " + ", ".join(f"{k} {v}" for k, v in settings.items()))
+        rows.append((recipe.name, "\n".join(facts)))
+    return rows
+
+
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items())
@@ -221,7 +238,8 @@ def _run_rows(record: Record, path: Path) -> Iterator[tuple[str, str]]:
     cell, env = record.cell, record.environment
     yield "status", record.status + (f": {record.error}" if record.error else "")
     yield "file", str(path)
-    yield "id, recipe", f"{cell.id}, {cell.recipe}"
+    changed = ", ".join(f"{key} was {_or_dash(value)}" for key, value in cell.changed.items())
+    yield "id, recipe", f"{cell.id}, {cell.recipe}" + (f" ({changed})" if changed else "")
     yield "finished", f"{record.finished} (started {record.started})"
     for name, scores in record.scores.items():
         text = ", ".join(f"{k} {v:.6g}" for k, v in scores.metrics.items())

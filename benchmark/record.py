@@ -29,7 +29,8 @@ class Cell(_Part):
     detector: str
     loss: str
     seed: int
-    recipe: str  # name of the preset or recipe the settings came from
+    recipe: str  # name of the recipe (in older records of the preset) the settings came from
+    changed: dict[str, Any] = {}  # settings that are not the recipe's, with the recipe's value
 
 
 class Data(_Part):

@@ -6,6 +6,7 @@ OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
     weights.pt      the weights that were scored
     record.json     the result; written last
     log.txt         what the worker printed
+    diverged.pt     the batch on which the loss became infinite or NaN, if it did
     lock            held by the process that works on the run
 """
 
@@ -60,6 +61,7 @@ class RunFolder:
         self.weights = path / "weights.pt"
         self.crops = path / "crops.npz"
         self.log = path / "log.txt"
+        self.diverged = path / "diverged.pt"
 
     def lock(self) -> FileLock:
         """The lock of the run; the system frees it when its holder dies, however it dies."""

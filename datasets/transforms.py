@@ -1,7 +1,7 @@
 """Training augmentation of whole batches, on the device of the data.
 
-The published augmentation (MSHNet, DNANet: flip, random scale, pad, random crop, Gaussian blur; see
-`draw`) is linear and separable in the image. So one batch is two batched matrix products,
+The published augmentations (see `draw_scaled` and `draw_patches`) are linear and separable in the
+image, but for a transposition at the end. So one batch is two batched matrix products,
 
     crop = A_y @ image @ A_x.T,    A = blur @ crop @ resize @ flip
 
@@ -24,22 +24,24 @@ BLUR_REACH = 4
 class Draw(NamedTuple):
     """The random choices for N images; arrays of length N."""
 
-    flip: np.ndarray  # bool
-    long_side: np.ndarray  # int, px after scaling
+    flip: np.ndarray  # bool, left-right
+    upside_down: np.ndarray  # bool
+    transpose: np.ndarray  # bool, of the crop
+    long_side: np.ndarray  # int, px after scaling; 0 = as it is
     top: np.ndarray  # in [0, 1), place of the crop in its free range
     left: np.ndarray
     sigma: np.ndarray  # px; 0 = no blur
     target: np.ndarray  # in [0, 1), which target pixel the crop must contain; NaN = any place
 
 
-def draw(
+def draw_scaled(
     rng: np.random.Generator,
     n: int,
     base_size: int,
     scale_jitter: float = 2.0,
     positive_crops: float = 0.0,
 ) -> Draw:
-    """Draw the augmentation of n images.
+    """Draw the augmentation of MSHNet and DNANet for n images.
 
     Horizontal flip with probability 0.5; longer side uniform over the integers from
     base_size / scale_jitter to base_size * scale_jitter (jitter 2 as published); crop place
@@ -52,7 +54,22 @@ def draw(
     top, left = rng.random(n), rng.random(n)
     sigma = np.where(rng.random(n) < 0.5, rng.random(n), 0.0)
     target = np.where(rng.random(n) < positive_crops, rng.random(n), np.nan)
-    return Draw(flip, long_side, top, left, sigma, target)
+    never = np.zeros(n, bool)
+    return Draw(flip, never, never, long_side, top, left, sigma, target)
+
+
+def draw_patches(rng: np.random.Generator, n: int, positive_crops: float = 0.5) -> Draw:
+    """Draw the augmentation of BasicIRSTD for n images.
+
+    A patch of the image as it is, at a uniform place; flips along both axes and a transposition
+    with probability 0.5 each. With probability `positive_crops` the patch is placed around a random
+    target pixel; the toolbox draws again until there is a target in it, which is nearly the same.
+    """
+    flip, upside_down, transpose = rng.random((3, n)) < 0.5
+    top, left = rng.random((2, n))
+    target = np.where(rng.random(n) < positive_crops, rng.random(n), np.nan)
+    scale, sigma = np.zeros(n, int), np.zeros(n)
+    return Draw(flip, upside_down, transpose, scale, top, left, sigma, target)
 
 
 def augment(
@@ -61,6 +78,7 @@ def augment(
     target_pixels: list[np.ndarray],
     choice: Draw,
     crop_size: int,
+    device: torch.device | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Augment one batch.
 
@@ -70,14 +88,16 @@ def augment(
         target_pixels: (row, column) of every target pixel of each mask, (n, 2).
         choice: the random choices of these B images.
         crop_size: side of the crops, px.
+        device: where to compute; by default where the images are.
 
     Returns:
         Crops (B, 1, S, S) float32 in [0, 1], black where padded, and masks (B, 1, S, S) float32.
     """
-    device = images[0].device
+    device = device or images[0].device
     sizes = np.array([tuple(image.shape) for image in images])
+    long_side = np.where(choice.long_side > 0, choice.long_side, sizes.max(1))
     # the other side keeps the ratio, rounded half up
-    scaled = np.floor(sizes * (choice.long_side / sizes.max(1))[:, None] + 0.5).astype(int)
+    scaled = np.floor(sizes * (long_side / sizes.max(1))[:, None] + 0.5).astype(int)
     scaled = np.maximum(scaled, 1)
     start = crop_corners(sizes, scaled, target_pixels, choice, crop_size)
 
@@ -85,11 +105,11 @@ def augment(
     stack = torch.zeros(len(images), height, width, device=device)
     truth = torch.zeros(len(images), height, width, dtype=torch.bool, device=device)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        stack[i, : image.shape[0], : image.shape[1]] = image.float() / torch.iinfo(image.dtype).max
-        truth[i, : mask.shape[0], : mask.shape[1]] = mask
+        grey = image.to(device, non_blocking=True).float() / torch.iinfo(image.dtype).max
+        stack[i, : image.shape[0], : image.shape[1]] = grey
+        truth[i, : mask.shape[0], : mask.shape[1]] = mask.to(device, non_blocking=True)
 
-    no_flip = np.zeros_like(choice.flip)
-    rows = Axis(sizes[:, 0], scaled[:, 0], start[:, 0], no_flip, crop_size, device)
+    rows = Axis(sizes[:, 0], scaled[:, 0], start[:, 0], choice.upside_down, crop_size, device)
     columns = Axis(sizes[:, 1], scaled[:, 1], start[:, 1], choice.flip, crop_size, device)
     blur = blur_matrix(torch.as_tensor(choice.sigma, device=device), crop_size)
     a_y = blur @ rows.resize_matrix(height)
@@ -99,6 +119,10 @@ def augment(
     batch = torch.arange(len(images), device=device)[:, None, None]
     picked = truth[batch, rows.nearest[:, :, None], columns.nearest[:, None, :]]
     picked &= rows.inside[:, :, None] & columns.inside[:, None, :]
+    if choice.transpose.any():
+        turned = torch.as_tensor(choice.transpose, device=device)[:, None, None]
+        crops = torch.where(turned, crops.transpose(1, 2), crops)
+        picked = torch.where(turned, picked.transpose(1, 2), picked)
     return crops[:, None], picked[:, None].float()
 
 
@@ -117,6 +141,8 @@ def crop_corners(
         if np.isnan(choice.target[i]) or len(pixels) == 0:
             continue
         pixel = pixels[int(choice.target[i] * len(pixels))].copy()
+        if choice.upside_down[i]:
+            pixel[0] = sizes[i, 0] - 1 - pixel[0]
         if choice.flip[i]:
             pixel[1] = sizes[i, 1] - 1 - pixel[1]
         centre = np.floor((pixel + 0.5) * scaled[i] / sizes[i]).astype(int)

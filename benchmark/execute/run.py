@@ -78,14 +78,13 @@ def prepare(
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """`auto` means bf16 where the hardware multiplies it in tiles (CUDA, CPUs with AMX)."""
+    """`auto` means bf16 where the hardware multiplies it (CUDA; CPUs with AMX or AVX512-BF16)."""
     if precision != "auto":
         return precision
-    fast = (
-        torch.cuda.is_bf16_supported()
-        if device.type == "cuda"
-        else "amx_tile" in _cpu_flags()
-    )  # fmt: skip
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = bool({"amx_tile", "avx512_bf16"} & set(_cpu_flags().split()))
     return "bf16" if fast else "fp32"
 
 
@@ -164,20 +163,11 @@ def fit(
     """Train `detector` in place, validating on `watched` (nothing, if that is empty)."""
     settings = job.settings
     loss = losses.create_loss(job.loss).to(device)
-    batches = Batches(
-        train_set,
-        job.dataset,
-        job.seed,
-        settings.batch_size,
-        settings.base_size,
-        settings.crop_size,
-        settings.scale_jitter,
-        settings.positive_crops,
-        device,
-    )
+    batches = Batches(train_set, job.dataset, job.seed, settings, device)
+    print(batches.describe(), flush=True)
 
-    def validate() -> dict[str, float]:
-        network = _network(detector, device, autocast)
+    def validate(scored: Detector) -> dict[str, float]:
+        network = _network(scored, device, autocast)
         return score(network, watched, ["native"], details=False)["native"].metrics
 
     send("phase", text="training", epochs=settings.epochs)

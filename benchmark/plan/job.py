@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class Job:
     seed: int
     settings: Settings
     recipe: str
+    changed: dict[str, Any] = field(default_factory=dict, compare=False)
+    """Training settings that are not the recipe's, with the recipe's value."""
 
     @property
     def id(self) -> str:
@@ -55,6 +57,7 @@ class Job:
             "loss": self.loss,
             "seed": self.seed,
             "recipe": self.recipe,
+            "changed": self.changed,
             "settings": self.settings.model_dump(mode="json"),
         }
 

@@ -11,10 +11,11 @@ from typing import Any
 import datasets
 import detectors
 import losses
-from benchmark.config import Plan, Settings, resolve_settings
+from benchmark.config import TRAINING, Plan, Settings, resolve_settings
 from benchmark.errors import UserError
 from benchmark.evaluation import describe_protocol
 from benchmark.plan.job import Job
+from benchmark.recipe import Recipe, read_recipe
 from benchmark.registry import Registry
 from benchmark.store import RunFolder
 
@@ -57,7 +58,7 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
         UserError: unknown names, settings out of range, or a crop that does not fit a detector.
     """
     cells = []
-    overrides = {_match(detectors.REGISTRY, [k])[0]: v for k, v in plan.overrides.items()}
+    recipe = read_recipe(plan.recipe)
     for dataset in datasets.REGISTRY.match(plan.datasets):
         if datasets.REGISTRY.get(dataset).data.get("needs_root", True) and plan.data_root is None:
             raise UserError(
@@ -66,9 +67,10 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
             )
         for detector in _match(detectors.REGISTRY, plan.detectors):
             data = detectors.REGISTRY.get(detector).data
-            layer = preset | overrides.get(detector.partition(":")[0], {})
-            layer |= overrides.get(detector, {})  # of this very variant
-            settings = resolve_settings(data.get("recipe", {}), layer, options)
+            nominal = _nominal(recipe, detector, data)
+            settings = resolve_settings(
+                nominal, preset, _override(plan.overrides, detector), options
+            )
             for protocol in settings.protocols:
                 describe_protocol(protocol)  # refuses unknown names
             trained = data.get("trained", True) and settings.epochs > 0
@@ -80,11 +82,33 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
                 settings = settings.without_training()
                 pairs = [(NO_LOSS, 0)]
             _check_weights(detector, data, settings)
+            changed = _changed(settings, nominal) if trained else {}
             for loss, seed in pairs:
-                job = Job(dataset, detector, loss, seed, settings, plan.preset)
+                job = Job(dataset, detector, loss, seed, settings, recipe.name, changed)
                 folder = RunFolder(job.folder(plan.output))
                 cells.append(Cell(job, folder, folder.state(job.id)))
     return cells
+
+
+def _override(overrides: dict[str, dict[str, Any]], detector: str) -> dict[str, Any]:
+    """What overrides say of a detector; those of this very variant win."""
+    named = {_match(detectors.REGISTRY, [key])[0]: value for key, value in overrides.items()}
+    return named.get(detector.partition(":")[0], {}) | named.get(detector, {})
+
+
+def _nominal(recipe: Recipe, detector: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's settings for a detector, over the detector's own."""
+    return data.get("recipe", {}) | recipe.settings | _override(recipe.overrides, detector)
+
+
+def _changed(settings: Settings, nominal: dict[str, Any]) -> dict[str, Any]:
+    """Settings by which a training departs from its recipe, with the recipe's values."""
+    plain = resolve_settings(nominal)
+    return {
+        key: value
+        for key in (*TRAINING, "limit", "weights")
+        if (value := getattr(plain, key)) != getattr(settings, key)
+    }
 
 
 def _match(registry: Registry, patterns: Sequence[str]) -> list[str]:

@@ -173,6 +173,16 @@ class Table:
     def trained_rows(self) -> list[Row]:
         return [row for row in self.rows if row.trained]
 
+    def changed_settings(self) -> dict[str, dict[str, list[str]]]:
+        """Settings that are not the recipe's: key -> "value instead of value" -> detectors."""
+        table: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for row in self.trained_rows:
+            for key, value in row.runs[0].record.cell.changed.items():
+                text = f"{show(row.runs[0].settings.get(key))} instead of {show(value)}"
+                if row.detector not in table[key][text]:
+                    table[key][text].append(row.detector)
+        return {key: dict(values) for key, values in sorted(table.items())}
+
     def differing_settings(self) -> dict[str, dict[str, list[str]]]:
         """Settings not shared by all trained rows: key -> value as text -> labels of its rows."""
         table: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

@@ -180,7 +180,8 @@ def title(table: Table) -> str:
     protocol = f"{table.protocol} v{table.version}" if table.protocol else "no result"
     at = f" · AT {table.at.text}" if table.at else ""
     leaked = " · TRAINED ON TEST IMAGES" if table.leaked else ""
-    rule = f"recipe {table.recipe} · {table.selection}"
+    changed = " (changed)" if table.changed_settings() else ""
+    rule = f"recipe {table.recipe}{changed} · {table.selection}"
     return f"{table.dataset} · protocol {protocol} · {rule}{leaked}{at}"
 
 
@@ -254,13 +255,10 @@ def notes(table: Table) -> list[str]:
             "images (Holm-corrected over all pairs of the table, 5 %) finds no difference, or "
             "seeds disagree on which is better. All pairs and the intervals: statistics.md."
         )
-    differing = table.differing_settings()
-    if differing:
-        lines.append("Settings that differ between rows: " + "; ".join(
-            f"{key} = " + ", ".join(
-                f"{value} ({_some(labels)})" for value, labels in values.items()
-            ) for key, values in differing.items()
-        ) + ".")  # fmt: skip
+    if changed := table.changed_settings():
+        lines.append(f"Changed from the recipe {table.recipe}: {_settings(changed)}.")
+    if differing := table.differing_settings():
+        lines.append(f"Settings that differ between rows: {_settings(differing)}.")
     for row in table.rows:
         seeds: dict[str, list[str]] = {}
         for run in row.troubled:
@@ -304,6 +302,14 @@ def _epochs(table: Table) -> str:
 def each(values: Iterable[str]) -> str:
     """Distinct values in order of appearance."""
     return ", ".join(dict.fromkeys(values)) or DASH
+
+
+def _settings(table: dict[str, dict[str, list[str]]]) -> str:
+    """Key -> value -> labels, in words."""
+    return "; ".join(
+        f"{key} = " + ", ".join(f"{value} ({_some(labels)})" for value, labels in values.items())
+        for key, values in table.items()
+    )
 
 
 def _some(labels: list[str], limit: int = 4) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.config import Settings
 from datasets.base import Sample
-from datasets.transforms import Draw, augment, draw
+from datasets.transforms import Draw, augment, draw_patches, draw_scaled
 
 
 def stream(*parts: int | str) -> np.random.Generator:
@@ -35,15 +36,14 @@ class Batches:
     """Shuffled, augmented batches.
 
     Order and augmentation depend on (dataset, seed, epoch) alone, so every detector and loss sees
-    the same crops, and an epoch can be repeated after a restart.
+    the same crops, and an epoch can be repeated after a restart. Images are kept as grey levels on
+    the device, or in the host's memory where they would take more than half of what is free there.
 
     Args:
         samples: the training part.
         dataset, seed: name the random stream.
-        batch_size: images per batch; the last incomplete batch is dropped, as published.
-        base_size, crop_size, scale_jitter: of the augmentation, px.
-        positive_crops: share of the crops that are placed around a target.
-        device: where images are kept and augmented.
+        settings: batch size and augmentation; the last incomplete batch is dropped, as published.
+        device: where the batches are made.
     """
 
     def __init__(
@@ -51,30 +51,32 @@ class Batches:
         samples: Sequence[Sample],
         dataset: str,
         seed: int,
-        batch_size: int,
-        base_size: int,
-        crop_size: int,
-        scale_jitter: float,
-        positive_crops: float,
+        settings: Settings,
         device: torch.device,
     ) -> None:
-        self.images = [torch.tensor(s.image, device=device) for s in samples]
-        self.masks = [torch.tensor(s.mask, device=device) for s in samples]
+        self.bytes = sum(s.image.nbytes + s.mask.nbytes for s in samples)
+        self.home = device if self.bytes <= free_memory(device) / 2 else torch.device("cpu")
+        self.images = [torch.tensor(s.image, device=self.home) for s in samples]
+        self.masks = [torch.tensor(s.mask, device=self.home) for s in samples]
         self.target_pixels = [np.argwhere(s.mask) for s in samples]
-        self.dataset, self.seed = dataset, seed
-        self.batch_size = min(batch_size, len(samples))
-        self.base_size, self.crop_size = base_size, crop_size
-        self.scale_jitter, self.positive_crops = scale_jitter, positive_crops
+        self.dataset, self.seed, self.settings, self.device = dataset, seed, settings, device
+        self.batch_size = min(settings.batch_size, len(samples))
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return len(self.images) // self.batch_size
 
+    def describe(self) -> str:
+        """Where the images are and how much they take, in words."""
+        why = "" if self.home == self.device else f"; they do not fit on {self.device}"
+        size = self.bytes / 2**20
+        return f"{len(self.images)} training images: {size:.1f} MiB on {self.home}{why}"
+
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of (images (B, 1, S, S) in [0, 1], targets (B, 1, S, S) in {0, 1})."""
         rng = stream("training", self.dataset, self.seed, epoch)
         order = rng.permutation(len(self.images))
-        choices = draw(rng, len(order), self.base_size, self.scale_jitter, self.positive_crops)
+        choices = self._draw(rng, len(order))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             part = slice(start, start + self.batch_size)
             picked = order[part].tolist()
@@ -83,5 +85,17 @@ class Batches:
                 [self.masks[i] for i in picked],
                 [self.target_pixels[i] for i in picked],
                 Draw(*(values[part] for values in choices)),
-                self.crop_size,
+                self.settings.crop_size,
+                self.device,
             )
+
+    def _draw(self, rng: np.random.Generator, n: int) -> Draw:
+        s = self.settings
+        if s.augmentation == "patch":
+            return draw_patches(rng, n, s.positive_crops)
+        return draw_scaled(rng, n, s.base_size, s.scale_jitter, s.positive_crops)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a GPU; unbounded elsewhere, since the images are in memory anyway."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

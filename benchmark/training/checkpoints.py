@@ -56,7 +56,11 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def save_checkpoint(
-    path: Path, detector: nn.Module, optimizer: torch.optim.Optimizer, state: State
+    path: Path,
+    detector: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
+    state: State,
 ) -> None:
     """Everything that the next epoch needs."""
     save(
@@ -64,6 +68,7 @@ def save_checkpoint(
         {
             "detector": detector.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "average": None if average is None else average.state_dict(),
             "next_epoch": state.next_epoch,
             "history": [e.model_dump() for e in state.history],
             "best_epoch": state.best_epoch,
@@ -79,6 +84,7 @@ def resume(
     path: Path,
     detector: nn.Module,
     optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
     training_hashes: list[str],
 ) -> State:
     """Continue from a checkpoint, or start anew where there is none.
@@ -97,6 +103,8 @@ def resume(
     try:
         detector.load_state_dict(payload["detector"])
         optimizer.load_state_dict(payload["optimizer"])
+        if average is not None:
+            average.load_state_dict(payload["average"])
     except (RuntimeError, ValueError):
         raise UserError(
             f"{path}: the checkpoint does not fit the detector; if you have changed the detector "

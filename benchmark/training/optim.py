@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from benchmark.config import Settings
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 
 class MXNetAdagrad(torch.optim.Optimizer):
@@ -48,7 +52,10 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
     from timm.optim import create_optimizer_v2
 
     # timm's default here is 1e-8, torch's (and so the published) 1e-10
-    more = {"eps": 1e-10} if settings.optimizer == "adagrad" else {}
+    more: dict[str, Any] = {"eps": 1e-10} if settings.optimizer == "adagrad" else {}
+    # one kernel for all parameters; torch has none for Adagrad on a GPU, where its default is quick
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    more["fused"] = True if on_cpu or settings.optimizer != "adagrad" else None
     return create_optimizer_v2(
         model,
         opt=settings.optimizer,
@@ -57,6 +64,15 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
         filter_bias_and_bn=False,  # the published recipes decay every parameter alike
         **more,
     )
+
+
+def make_average(model: nn.Module, settings: Settings) -> ModelEmaV3 | None:
+    """The running average of the weights that `settings` ask for (timm's; buffers included)."""
+    if not settings.ema:
+        return None
+    from timm.utils import ModelEmaV3
+
+    return ModelEmaV3(model, decay=settings.ema)
 
 
 def learning_rate(settings: Settings, epoch: int) -> float:

@@ -22,8 +22,9 @@ def samples(n):
     ]
 
 
-def batches(dataset="set", seed=0, n=10, size=4):
-    return Batches(samples(n), dataset, seed, size, 48, 32, 2.0, 0.5, torch.device("cpu"))
+def batches(dataset="set", seed=0, n=10, size=4, **more):
+    settings = Settings(batch_size=size, base_size=48, crop_size=32, positive_crops=0.5, **more)
+    return Batches(samples(n), dataset, seed, settings, torch.device("cpu"))
 
 
 def test_an_epoch_repeats_itself_and_differs_from_the_next():
@@ -130,10 +131,10 @@ def test_checkpoint_restores_everything(tmp_path):
     epoch = Epoch(epoch=0, loss=0.5, lr=0.1, seconds=1.0, val={"iou": 0.2})
     state = State(1, [epoch], best_epoch=0, best_value=0.2, best_weights={"w": torch.ones(2)})
     state.training_hashes = ["a", "b"]
-    save_checkpoint(tmp_path / "c.pt", model, optimizer, state)
+    save_checkpoint(tmp_path / "c.pt", model, optimizer, None, state)
     other = nn.Linear(3, 1)
     other_optimizer = make_optimizer(other, Settings())
-    resumed = resume(tmp_path / "c.pt", other, other_optimizer, ["a", "b"])
+    resumed = resume(tmp_path / "c.pt", other, other_optimizer, None, ["a", "b"])
     assert torch.equal(resumed.best_weights.pop("w"), torch.ones(2))
     assert resumed == State(1, [epoch], 0, 0.2, {}, sessions=2, training_hashes=["a", "b"])
     assert torch.equal(other.weight, model.weight)
@@ -144,19 +145,19 @@ def test_checkpoint_restores_everything(tmp_path):
 def test_checkpoint_of_another_network_names_the_remedy(tmp_path):
     model = nn.Linear(3, 1)
     path = tmp_path / "c.pt"
-    save_checkpoint(path, model, make_optimizer(model, Settings()), State())
+    save_checkpoint(path, model, make_optimizer(model, Settings()), None, State())
     other = nn.Linear(4, 1)
     with pytest.raises(UserError, match=r"c\.pt: the checkpoint does not fit .* delete"):
-        resume(path, other, make_optimizer(other, Settings()), [])
+        resume(path, other, make_optimizer(other, Settings()), None, [])
 
 
 def test_checkpoint_of_other_images_names_the_remedy(tmp_path):
     model = nn.Linear(3, 1)
     path = tmp_path / "c.pt"
     optimizer = make_optimizer(model, Settings())
-    save_checkpoint(path, model, optimizer, State(training_hashes=["a", "b"]))
+    save_checkpoint(path, model, optimizer, None, State(training_hashes=["a", "b"]))
     with pytest.raises(UserError, match=r"c\.pt: the training images have changed .* delete"):
-        resume(path, model, optimizer, ["a", "c"])
+        resume(path, model, optimizer, None, ["a", "c"])
 
 
 def test_damaged_checkpoint_is_ignored(tmp_path, capsys):

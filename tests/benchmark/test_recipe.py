@@ -1,0 +1,133 @@
+"""Recipes by name, and what tables say of trainings that depart from theirs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+import detectors
+from benchmark.config import PRESETS, TRAINING, Plan, Settings, read_preset
+from benchmark.errors import UserError
+from benchmark.plan.matrix import make_matrix
+from benchmark.recipe import list_recipes, read_recipe
+from benchmark.report.aggregate import collect
+from benchmark.report.tables import markdown, print_tables
+from tests.benchmark.test_report_sweep import make_record, write
+
+
+def cells(tmp_path, recipe, detector="mshnet", options=None, **more):
+    plan = Plan(detectors=(detector,), output=tmp_path, recipe=recipe, **more)
+    return make_matrix(plan, {}, options or {})
+
+
+def test_there_are_these_and_each_says_what_it_is():
+    assert list_recipes() == ["published", "basicirstd", "laptop", "mshnet", "quick"]
+    for recipe in map(read_recipe, list_recipes()):
+        assert recipe.about
+        assert recipe.source
+
+
+@pytest.mark.parametrize("name", ["mshnet", "basicirstd", "laptop"])
+def test_recipes_for_every_detector_alike_leave_nothing_open(name):
+    recipe = read_recipe(name)
+    assert set(recipe.settings) == set(TRAINING)
+    assert not recipe.overrides
+
+
+def test_the_published_numbers(tmp_path):
+    (cell,) = cells(tmp_path, "mshnet", "dnanet")
+    s = cell.job.settings
+    assert (s.optimizer, s.lr, s.batch_size, s.epochs) == ("adagrad", 0.05, 4, 400)
+    assert (s.warm_epoch, s.crop_size, s.base_size, s.scale_jitter) == (5, 256, 256, 2.0)
+    (cell,) = cells(tmp_path, "basicirstd", "acm")
+    s = cell.job.settings
+    assert (s.optimizer, s.lr, s.batch_size, s.epochs) == ("adam", 5e-4, 16, 400)
+    assert (s.schedule, s.augmentation, s.crop_size, s.positive_crops) == (
+        "steps",
+        "patch",
+        256,
+        0.5,
+    )
+    (cell,) = cells(tmp_path, "published", "dnanet")
+    assert (cell.job.settings.epochs, cell.job.settings.batch_size) == (1500, 16)
+
+
+def test_the_cell_knows_what_was_changed(tmp_path):
+    (cell,) = cells(tmp_path, "mshnet", options={"epochs": 60, "lr": 0.05, "limit": 24})
+    assert cell.job.recipe == "mshnet"
+    assert cell.job.changed == {"epochs": 400, "limit": None}
+    (plain,) = cells(tmp_path, "mshnet")
+    assert plain.job.changed == {}
+    assert plain.job.id != cell.job.id
+
+
+def test_overrides_of_a_recipe_reach_variants_and_are_no_change(tmp_path):
+    (cell,) = cells(tmp_path, "quick", "acm:port")
+    assert cell.job.settings.epochs == 12
+    assert cell.job.settings.optimizer == "adam"  # the variant's own
+    assert cell.job.changed == {}
+    (cell,) = cells(tmp_path, "quick", "acm", overrides={"acm": {"epochs": 1}})
+    assert (cell.job.settings.epochs, cell.job.changed) == (1, {"epochs": 12})
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_presets_name_recipes_and_set_no_training_themselves(name):
+    preset = read_preset(name)
+    read_recipe(preset["recipe"])
+    assert not set(preset) & set(TRAINING)
+
+
+def test_every_detector_takes_the_common_recipes(tmp_path):
+    for name in ("mshnet", "basicirstd", "laptop", "quick"):
+        plan = Plan(detectors=("all", "baseline"), output=tmp_path, recipe=name)
+        assert len(make_matrix(plan, {}, {})) >= 8
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("mshnt", None, "no such recipe or file; did you mean 'mshnet'"),
+        ("none.yaml", None, "no such recipe or file"),
+        ("x.yaml", "epochs: [", "not valid YAML"),
+        ("x.yaml", "- 3", "must be a YAML mapping"),
+        ("x.yaml", "epoch: 3", "unknown key 'epoch'; did you mean 'epochs'"),
+        ("x.yaml", "seeds: 3", "'seeds' is no setting of a training"),
+        ("x.yaml", "overrides: {acm: {limit: 3}}", "'limit' is no setting of a training"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, name, text, message):
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=f"--recipe .*{message}"):
+        read_recipe(str(path) if name.endswith(".yaml") else name)
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("about: short\nepochs: 7\noptimizer: adam\nlr: 0.001\n")
+    (cell,) = cells(tmp_path, str(path), "acm")
+    assert (cell.job.recipe, cell.job.settings.epochs) == ("mine", 7)
+    assert (
+        cell.job.settings.batch_size == detectors.REGISTRY.get("acm").data["recipe"]["batch_size"]
+    )
+
+
+def test_tables_say_what_departs_from_the_recipe(tmp_path):
+    changed = make_record("mshnet", recipe="mshnet", settings={"epochs": 60})
+    changed.cell.changed = {"epochs": 400}
+    plain = make_record("acm", recipe="basicirstd")
+    collection = collect(write(tmp_path, changed, plain))
+    page = markdown(collection, [], "")
+    assert "recipe mshnet (changed) · last" in page
+    assert "Changed from the recipe mshnet: epochs = 60 instead of 400 (mshnet)." in page
+    assert "recipe basicirstd · last" in page
+    console = Console(width=200, file=io.StringIO())
+    print_tables(collection, console)
+    assert "recipe mshnet (changed)" in console.file.getvalue()
+
+
+def test_settings_that_make_up_a_recipe_are_settings():
+    assert set(TRAINING) <= set(Settings.model_fields)
