@@ -64,6 +64,7 @@ def _check_there(items: Sequence[Item]) -> None:
 def _decode(item: Item) -> tuple[Sample, Mask]:
     image = read_grey(item.image)
     mask = read_mask(item.mask, image.shape)
+    image.flags.writeable = mask.pixels.flags.writeable = False  # as those from the cache
     return Sample(image, mask.pixels, item.name), mask
 
 

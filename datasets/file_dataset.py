@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.errors import UserError
+from datasets import cache
 from datasets.base import Dataset, Item, Sample
 from datasets.decode import decode_all
 from datasets.layouts import (
@@ -98,7 +99,12 @@ class FileDataset(Dataset):
 
     def read(self) -> list[Sample]:
         self.listing = self.find(self.root, self.split, self.variant, **self.options)
-        samples, notes = decode_all(self.items)
+        samples, notes = cache.load(
+            ":".join(map(str, (self.name, self.variant, *self.options.values()))),
+            self.split,
+            self.items,
+            lambda: decode_all(self.items),
+        )
         self.notes += self.listing.notes + notes
         return samples
 
