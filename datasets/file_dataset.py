@@ -83,7 +83,8 @@ class FileDataset(Dataset):
                 return Listing(place, pair(names, place.images, place.masks), variant, notes)
         first, *others = layout.lists[split]
         tried = f"; nor is there {', '.join(others)}" if others else ""
-        raise UserError(f"{places[0].folder / first}: split list is missing{tried}")
+        source = f". Get it from {cls.source}" if cls.source else ""
+        raise UserError(f"{places[0].folder / first}: split list is missing{tried}{source}")
 
     @classmethod
     def check_split(cls, split: str) -> None:

@@ -50,9 +50,7 @@ class Folder(FileDataset):
 
     name = "folder"
     title = "Own data"
-    paper = "your own"
     source = "your own: folder:PATH"
-    licence = "your own"
     group = "own"
     variant_is_root = True
     splits = ("trainval", "test", "train", "val")
