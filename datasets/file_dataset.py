@@ -71,10 +71,11 @@ class FileDataset(Dataset):
             UserError: no such split, no such set below `root`, or no list of the split.
         """
         cls.check_split(split)
+        source = cls.variant_data.get(variant, {}).get("source", cls.source)
         layout = cls.layout(variant)
         places = find_places(root, layout)
         if not places:
-            raise nothing_here(f"--data-root {root}", root, layout, cls.title, cls.source)
+            raise nothing_here(f"--data-root {root}", root, layout, cls.title, source)
         for place in places:
             lists = find_lists(place.folder, layout, split)
             if lists:
@@ -82,9 +83,9 @@ class FileDataset(Dataset):
                 notes += _differing(names, lists)
                 return Listing(place, pair(names, place.images, place.masks), variant, notes)
         first, *others = layout.lists[split]
+        get = f". Get it from {source}" if source else ""
         tried = f"; nor is there {', '.join(others)}" if others else ""
-        source = f". Get it from {cls.source}" if cls.source else ""
-        raise UserError(f"{places[0].folder / first}: split list is missing{tried}{source}")
+        raise UserError(f"{places[0].folder / first}: split list is missing{tried}{get}")
 
     @classmethod
     def check_split(cls, split: str) -> None:
