@@ -76,13 +76,14 @@ def list_items(
         UserError: as `load_dataset`, but files may be missing or broken; also a data set that is
             made in memory.
     """
+    from datasets.file_dataset import FileDataset
+
     entry, chosen = REGISTRY.parse(name)
-    root = _data_root(name, root)
     kind = entry.load()
-    if root is None or not hasattr(kind, "find"):
+    if not issubclass(kind, FileDataset):
         raise UserError(f"dataset '{name}' is made in memory, it has no files")
     variant = chosen.pop("variant", kind.variants[0] if kind.variants else "")
-    return kind.find(Path(root), split, variant, **(chosen | options)).items
+    return kind.find(_data_root(name, root), split, variant, **(chosen | options)).items
 
 
 def _data_root(name: str, root: str | Path | None) -> Path | None:

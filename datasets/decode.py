@@ -33,11 +33,12 @@ def decode_all(items: Sequence[Item]) -> tuple[list[Sample], list[str]]:
     samples, masks, errors = [], [], []
     with ThreadPoolExecutor(cpu_count()) as pool:  # decoders do not hold Python's lock
         waiting = [pool.submit(_decode, item) for item in items]
-        for future in with_progress(waiting, "images read", Console(file=sys.stderr)):
+        said = with_progress(waiting, "images read", Console(file=sys.stderr))
+        for item, future in zip(items, said, strict=True):
             image, mask, failed = future.result()
             errors += failed
             if not failed:
-                samples.append(Sample(image, mask.pixels, items[len(samples)].name))
+                samples.append(Sample(image, mask.pixels, item.name))
                 masks.append(mask)
     if errors:
         raise UserError(_in_one_line(errors, 2 * len(items)))
