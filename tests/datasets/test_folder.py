@@ -1,4 +1,4 @@
-"""Anyone's own data: folders and suffixes, the three ways to split, and PATH as part of the name."""
+"""Anyone's own data: folders and suffixes, three ways to split, PATH as part of the name."""
 
 import numpy as np
 import pytest
