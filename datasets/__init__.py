@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.registry import Registry
 
 if TYPE_CHECKING:
-    from datasets.base import Dataset
+    from datasets.base import Dataset, Item
 
 REGISTRY = Registry("dataset", base="Dataset", package="datasets")
 
@@ -18,6 +19,29 @@ REGISTRY = Registry("dataset", base="Dataset", package="datasets")
 def list_datasets(pattern: str = "*") -> list[str]:
     """Names of the datasets that match a wildcard pattern."""
     return REGISTRY.match([pattern])
+
+
+def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> list[str]:
+    """Names of the datasets for names, comma lists, groups and wildcards.
+
+    A set whose folder is part of its name (`folder:PATH`) gets the data root where it has no path.
+
+    Args:
+        patterns: see `Registry.match`.
+        root: folder that holds the data.
+
+    Raises:
+        UserError: a pattern that fits nothing, or no data root for a set that is read from disk.
+    """
+    names = []
+    for name in REGISTRY.match(patterns):
+        data = REGISTRY.get(name).data
+        place = _data_root(name, root)
+        if data.get("variant_is_root") and data.get("needs_root", True):
+            key, colon, options = name.partition(":")
+            name = f"{key}:{Path(str(place)).resolve()}{colon}{options}"
+        names.append(name)
+    return names
 
 
 def load_dataset(
@@ -37,12 +61,42 @@ def load_dataset(
     Raises:
         UserError: unknown name or split, no data root, or a file that is missing or broken.
     """
-    entry = REGISTRY.get(name)
-    if entry.data.get("needs_root", True):
-        root = root or os.environ.get("IRSTD_DATA_ROOT") or None
-        if root is None:
-            raise UserError(
-                f"dataset '{name}' is read from disk: say where with --data-root DIR "
-                "or IRSTD_DATA_ROOT"
-            )
-    return REGISTRY.create(name, root, split, **options)
+    return REGISTRY.create(name, _data_root(name, root), split, **options)
+
+
+def list_items(
+    name: str, root: str | Path | None = None, split: str = "test", **options: Any
+) -> list[Item]:
+    """The files of one split of a data set that is read from disk; nothing is decoded.
+
+    Args:
+        name, root, split, options: as of `load_dataset`.
+
+    Raises:
+        UserError: as `load_dataset`, but files may be missing or broken; also a data set that is
+            made in memory.
+    """
+    from datasets.file_dataset import FileDataset
+
+    entry, chosen = REGISTRY.parse(name)
+    kind = entry.load()
+    if not issubclass(kind, FileDataset):
+        raise UserError(f"dataset '{name}' is made in memory, it has no files")
+    variant = chosen.pop("variant", kind.variants[0] if kind.variants else "")
+    return kind.find(_data_root(name, root), split, variant, **(chosen | options)).items
+
+
+def _data_root(name: str, root: str | Path | None) -> Path | None:
+    """The folder to read `name` from; None for what is made in memory.
+
+    Raises:
+        UserError: it is read from disk, and no folder is given.
+    """
+    if not REGISTRY.get(name).data.get("needs_root", True):
+        return root if root is None else Path(root)
+    root = root or os.environ.get("IRSTD_DATA_ROOT") or None
+    if root is None:
+        raise UserError(
+            f"dataset '{name}' is read from disk: say where with --data-root DIR or IRSTD_DATA_ROOT"
+        )
+    return Path(root)

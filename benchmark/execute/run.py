@@ -27,6 +27,7 @@ from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import save_crops
 from benchmark.execute.events import EventWriter
+from benchmark.naming import short_dataset
 from benchmark.plan.job import Job
 from benchmark.record import Cost, Data, Environment
 from benchmark.registry import add_plugins
@@ -163,7 +164,7 @@ def fit(
     """Train `detector` in place, validating on `watched` (nothing, if that is empty)."""
     settings = job.settings
     loss = losses.create_loss(job.loss).to(device)
-    batches = Batches(train_set, job.dataset, job.seed, settings, device)
+    batches = Batches(train_set, short_dataset(job.dataset), job.seed, settings, device)
     print(batches.describe(), flush=True)
 
     def validate(scored: Detector) -> dict[str, float]:
@@ -200,11 +201,14 @@ def read_data(
     testing = datasets.load_dataset(job.dataset, data_root, kind.test_split)
     limit = job.settings.limit
     test_set = list(testing.samples[:limit])
-    notes = training.notes + testing.notes
+    notes = list(dict.fromkeys(training.notes + testing.notes))
     train_set, val_set = [], []
     if job.settings.epochs:
         train_set, val_set = hold_out(
-            training.samples[:limit], job.dataset, job.seed, job.settings.val_fraction
+            training.samples[:limit],
+            short_dataset(job.dataset),
+            job.seed,
+            job.settings.val_fraction,
         )
         if len(train_set) < 1 or (job.settings.selection == "best-val" and not val_set):
             raise UserError(
@@ -216,7 +220,7 @@ def read_data(
                 f"the training part has {len(train_set)} images, fewer than a batch of "
                 f"{job.settings.batch_size}: each step used all of them"
             )
-    name = f"{training.variant}: " if training.variant else ""
+    name = f"{training.rule}: " if training.rule else ""
     data = Data(
         train_images=len(train_set),
         val_images=len(val_set),
