@@ -19,6 +19,8 @@ class SIRST(Dataset):
     title = "SIRST"
     paper = "Dai et al., Asymmetric Contextual Modulation, WACV 2021 (arXiv:2009.14530)"
     source = "https://github.com/YimianDai/sirst"
+    archive = "https://github.com/YimianDai/sirst/archive/HEAD.zip"
+    folder = "SIRST"
     variants = ("idx_427", "idx_320")
 
     splits = ("trainval", "test", "train", "val", "trainvaltest")
