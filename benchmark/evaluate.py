@@ -148,8 +148,8 @@ def read_dataset(name: str, data_root: Path | None) -> Truth:
     kind = datasets.REGISTRY.get(dataset).load()
     testing = datasets.load_dataset(dataset, data_root, kind.test_split)
     training = len(datasets.load_dataset(dataset, data_root, kind.train_split))
-    variant = f"{testing.variant}: " if testing.variant else ""
-    split = f"{variant}{kind.train_split} {training} / {kind.test_split} {len(testing)}"
+    rule = f"{testing.rule}: " if testing.rule else ""
+    split = f"{rule}{kind.train_split} {training} / {kind.test_split} {len(testing)}"
     return Truth(dataset, list(testing.samples), True, split, testing.notes)
 
 

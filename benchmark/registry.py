@@ -26,7 +26,8 @@ _MUST_BE_LITERAL = frozenset(
     {
         "name", "recipe", "stride", "variants", "needs_root", "group", "trained", "min_size",
         "min_batch", "cost", "published_cost", "variant_data",
-        "choices",
+        "choices", "splits", "train_split", "test_split", "sizes", "folders", "image_folders",
+        "mask_folders", "lists",
     }
 )  # fmt: skip
 _DEFAULT_GROUP = "main"

@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 from benchmark.registry import Registry
 
 if TYPE_CHECKING:
-    from datasets.base import Dataset
+    from datasets.base import Dataset, Item
 
 REGISTRY = Registry("dataset", base="Dataset", package="datasets")
 
@@ -37,12 +37,41 @@ def load_dataset(
     Raises:
         UserError: unknown name or split, no data root, or a file that is missing or broken.
     """
-    entry = REGISTRY.get(name)
-    if entry.data.get("needs_root", True):
-        root = root or os.environ.get("IRSTD_DATA_ROOT") or None
-        if root is None:
-            raise UserError(
-                f"dataset '{name}' is read from disk: say where with --data-root DIR "
-                "or IRSTD_DATA_ROOT"
-            )
-    return REGISTRY.create(name, root, split, **options)
+    return REGISTRY.create(name, _data_root(name, root), split, **options)
+
+
+def list_items(
+    name: str, root: str | Path | None = None, split: str = "test", **options: Any
+) -> list[Item]:
+    """The files of one split of a data set that is read from disk; nothing is decoded.
+
+    Args:
+        name, root, split, options: as of `load_dataset`.
+
+    Raises:
+        UserError: as `load_dataset`, but files may be missing or broken; also a data set that is
+            made in memory.
+    """
+    entry, chosen = REGISTRY.parse(name)
+    root = _data_root(name, root)
+    kind = entry.load()
+    if root is None or not hasattr(kind, "find"):
+        raise UserError(f"dataset '{name}' is made in memory, it has no files")
+    variant = chosen.pop("variant", kind.variants[0] if kind.variants else "")
+    return kind.find(Path(root), split, variant, **(chosen | options)).items
+
+
+def _data_root(name: str, root: str | Path | None) -> Path | None:
+    """The folder to read `name` from; None for what is made in memory.
+
+    Raises:
+        UserError: it is read from disk, and no folder is given.
+    """
+    if not REGISTRY.get(name).data.get("needs_root", True):
+        return root if root is None else Path(root)
+    root = root or os.environ.get("IRSTD_DATA_ROOT") or None
+    if root is None:
+        raise UserError(
+            f"dataset '{name}' is read from disk: say where with --data-root DIR or IRSTD_DATA_ROOT"
+        )
+    return Path(root)

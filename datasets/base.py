@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,20 @@ class Sample(NamedTuple):
     image: np.ndarray
     mask: np.ndarray
     name: str
+
+
+class Item(NamedTuple):
+    """One entry of a split list as files: nothing is decoded, and the files may be missing.
+
+    Attributes:
+        name: as in the list, without extension.
+        image: the image's file; where none is found, the path at which one is expected.
+        mask: the mask's file, likewise.
+    """
+
+    name: str
+    image: Path
+    mask: Path
 
 
 class Dataset(Sequence[Sample]):
@@ -44,10 +58,18 @@ class Dataset(Sequence[Sample]):
     """Where the data set was published."""
     source: ClassVar[str] = ""
     """Where to get it."""
+    licence: ClassVar[str] = ""
+    """What is known of the terms of use, in words."""
     needs_root: ClassVar[bool] = True
     """Whether it is read from disk."""
     variants: ClassVar[tuple[str, ...]] = ()
     """Alternative split lists or levels, the default first."""
+    variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Class attributes that are different for a variant."""
+    splits: ClassVar[tuple[str, ...]] = ("trainval", "test")
+    """All splits."""
+    sizes: ClassVar[dict[str, int]] = {}
+    """Published number of images of each split, or of `all` where no split is published."""
     train_split: ClassVar[str] = "trainval"
     """The split that is trained on (a validation part is carved from it)."""
     test_split: ClassVar[str] = "test"
@@ -62,6 +84,11 @@ class Dataset(Sequence[Sample]):
         self.notes: list[str] = []
         """Repairs made while reading, in words."""
         self.samples: list[Sample] = self.read()
+
+    @property
+    def rule(self) -> str:
+        """What decides who is in which split, in a word for tables; "" where there is one way."""
+        return self.variant
 
     @abstractmethod
     def read(self) -> list[Sample]:

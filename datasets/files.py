@@ -1,13 +1,28 @@
-"""Reading image and mask files, with errors that name the file and the remedy."""
+"""Reading one image or mask file, with errors that name the file and the remedy."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from benchmark.errors import UserError
+
+
+class Mask(NamedTuple):
+    """A mask as read.
+
+    Attributes:
+        pixels: (H, W) bool, True on targets.
+        note: what was done to it, in words; None if nothing.
+        greys: number of pixels of the file that are neither 0 nor the top of the value range.
+    """
+
+    pixels: np.ndarray
+    note: str | None
+    greys: int
 
 
 def read_grey(path: Path) -> np.ndarray:
@@ -18,60 +33,87 @@ def read_grey(path: Path) -> np.ndarray:
         channel is dropped.
 
     Raises:
-        UserError: missing or undecodable file.
+        UserError: missing or undecodable file, or values that 16 bits cannot hold.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):
-                return np.asarray(image).astype(np.uint16)
-            return np.asarray(image.convert("L"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: file is missing; download the dataset again") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = str(error).replace(str(path), "file")
-        raise UserError(
-            f"{path}: cannot be decoded ({reason}); download or restore this file"
-        ) from None
+    return _decode(path, _grey)
 
 
-def read_mask(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str | None]:
+def read_mask(path: Path, shape: tuple[int, int]) -> Mask:
     """Decode a mask and bring it to the size of its image.
 
-    A pixel is target above half of the value range (0/1 masks: at 1). A mask of another size than
-    its image is resized by nearest neighbour.
+    A pixel is target above half of the value range. That is 0 to 1, 0 to 255 or 0 to 65535, the
+    smallest that holds the mask's values. Of a mask with a palette of colours (a label map), every
+    pixel of another label than 0 is target. A mask of another size than its image is resized by
+    nearest neighbour.
 
     Args:
         path: mask file.
         shape: (H, W) of the image it belongs to.
 
-    Returns:
-        The mask, (H, W) bool, and a note if it had to be resized.
-    """
-    grey = read_grey(path)
-    half = 0 if grey.max(initial=0) <= 1 else np.iinfo(grey.dtype).max // 2
-    mask = grey > half
-    if mask.shape == shape:
-        return mask, None
-    resized = Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
-    note = (
-        f"{path.name}: mask is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]}; "
-        "mask resized by nearest neighbour"
-    )
-    return np.asarray(resized), note
-
-
-def read_list(path: Path) -> list[str]:
-    """The names in a split list, one a line; extensions are dropped.
-
     Raises:
-        UserError: missing or empty list.
+        UserError: see `read_grey`.
     """
+    levels = _decode(path, _labels)
+    high = int(levels.max(initial=0))
+    top = 1 if high <= 1 else 255 if high <= 255 else 65535
+    pixels = levels > top // 2
+    greys = int(np.count_nonzero(levels)) - int(np.count_nonzero(levels == top))
+    if pixels.shape == shape:
+        return Mask(pixels, None, greys)
+    resized = Image.fromarray(pixels).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+    note = (
+        f"{path.name}: mask is {pixels.shape[1]}x{pixels.shape[0]}, "
+        f"its image {shape[1]}x{shape[0]}; mask resized by nearest neighbour"
+    )
+    return Mask(np.asarray(resized), note, greys)
+
+
+def _decode(path: Path, convert) -> np.ndarray:
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        with Image.open(path) as image:
+            return convert(image)
     except FileNotFoundError:
-        raise UserError(f"{path}: split list is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: split list cannot be read ({error})") from None
-    if not lines:
-        raise UserError(f"{path}: split list is empty")
-    return [line.removesuffix(".png") for line in lines]
+        raise UserError(f"{path}: file is missing; download the dataset again") from None
+    except _UnfitError as error:
+        raise UserError(f"{path}: {error}") from None
+    except Exception as error:  # a damaged file makes decoders raise nearly anything
+        reason = str(error).replace(str(path), "file") or type(error).__name__
+        raise UserError(
+            f"{path}: cannot be decoded ({reason}); download or restore this file"
+        ) from None
+
+
+class _UnfitError(Exception):
+    """A sound file whose values cannot be used; says what to do."""
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Grey levels of an open file."""
+    if image.mode == "F":
+        raise _UnfitError("floating-point pixels have no fixed range; save it with 8 or 16 bit")
+    if _is_deep_colour(image):
+        raise _UnfitError("16-bit colour would be cut to 8 bit; save it as 16-bit grey")
+    if getattr(image, "n_frames", 1) > 1:
+        raise _UnfitError(f"holds {image.n_frames} pictures; save each as a file")
+    if not image.mode.startswith("I"):
+        return np.asarray(image.convert("L"))
+    values = np.asarray(image)
+    if values.size and not 0 <= values.min() <= values.max() <= 65535:
+        raise _UnfitError(
+            f"values {values.min()} to {values.max()} do not fit into 16 bit; save it with 16 bit"
+        )
+    return values.astype(np.uint16)
+
+
+def _labels(image: Image.Image) -> np.ndarray:
+    """Values of an open mask: 0 and 1 of a label map, else grey levels."""
+    if image.mode == "P":
+        red, green, blue = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3).T
+        if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+            return (np.asarray(image) > 0).astype(np.uint8)
+    return _grey(image)
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    """Whether Pillow is about to drop half of the 16 bits of several channels, as it does."""
+    return len(image.getbands()) > 1 and any("16" in str(tile[3]) for tile in image.tile)

@@ -215,7 +215,7 @@ def read_data(
                 f"the training part has {len(train_set)} images, fewer than a batch of "
                 f"{job.settings.batch_size}: each step used all of them"
             )
-    name = f"{training.variant}: " if training.variant else ""
+    name = f"{training.rule}: " if training.rule else ""
     data = Data(
         train_images=len(train_set),
         val_images=len(val_set),
