@@ -37,7 +37,7 @@ def load_dataset(
     Raises:
         UserError: unknown name or split, no data root, or a file that is missing or broken.
     """
-    return REGISTRY.create(name, _data_root(name, root), split, **options)
+    return REGISTRY.create(name, data_root(name, root), split, **options)
 
 
 def list_items(
@@ -53,7 +53,7 @@ def list_items(
             made in memory.
     """
     entry, chosen = REGISTRY.parse(name)
-    root = _data_root(name, root)
+    root = data_root(name, root)
     kind = entry.load()
     if root is None or not hasattr(kind, "find"):
         raise UserError(f"dataset '{name}' is made in memory, it has no files")
@@ -61,7 +61,7 @@ def list_items(
     return kind.find(Path(root), split, variant, **(chosen | options)).items
 
 
-def _data_root(name: str, root: str | Path | None) -> Path | None:
+def data_root(name: str, root: str | Path | None) -> Path | None:
     """The folder to read `name` from; None for what is made in memory.
 
     Raises:

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from benchmark.errors import naming
+from datasets.layouts import some
 from datasets.manifest import Entry
-
-SHOWN = 3
-"""Files named in a message; of the others only the number."""
 
 
 class ArchiveError(Exception):
@@ -47,13 +45,7 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
         raise ArchiveError(_not_a_zip(archive, error)) from None
     if wrong:
         shutil.rmtree(folder, ignore_errors=True)
-        raise ArchiveError(f"{len(wrong)} of {len(entries)} files are wrong: {summary(wrong)}")
-
-
-def summary(lines: Sequence[str]) -> str:
-    """The first few of many lines, as one."""
-    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    return "; ".join(lines[:SHOWN]) + more
+        raise ArchiveError(f"{len(wrong)} of {len(entries)} files are wrong: {some(wrong)}")
 
 
 def _refuse_unsafe(names: Sequence[str]) -> None:

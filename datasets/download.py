@@ -51,8 +51,8 @@ class ResumingDownloader:
         self.part, self.report, self.say = part, report, say
         self.origin = part.with_name(f"{part.name}.json")
 
-    def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
-        """Download `url` to `output_file`; the arguments are those of pooch's downloaders.
+    def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
+        """Download `url` to `output_file`; the arguments are what pooch passes.
 
         Raises:
             UserError: the server refuses, or the connection failed too often; says the remedy.

@@ -43,11 +43,9 @@ class Entry(NamedTuple):
 
 
 def read_manifest(name: str) -> list[Entry]:
-    """The files of a set, in the order of their paths; empty if no manifest of it is known."""
-    path = FOLDER / f"{name}.txt"
-    if not path.is_file():
-        return []
-    lines = [line.split(" ", 2) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The files of a set, in the order of their paths."""
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    lines = [line.split(" ", 2) for line in text.splitlines()]
     return [Entry(sha256, int(size), file) for sha256, size, file in lines]
 
 

@@ -43,6 +43,7 @@ class SIRST(FileDataset):
             "paper": "Dai et al., One-Stage Cascade Refinement Networks, TGRS 2023 "
             "(arXiv:2212.08472)",
             "source": "https://github.com/YimianDai/open-sirst-v2",
+            "archive": "",
             "sizes": {"all": 1024},
             "folders": ("SIRST-V2", "SIRST_V2", "SIRSTv2", "open-sirst-v2", "open-sirst-v2-master"),
             "image_folders": ("images", "mixed"),

@@ -19,8 +19,10 @@ class Behaviour:
         etag: version of the file; None sends none.
         cuts: bytes after which the first, second, ... connection is closed.
         statuses: codes with which the first, second, ... request is refused.
+        announce: whether it says the file's size.
         pause: waited after every KiB, seconds.
         asked: the headers of every request.
+        stop: ends what is being sent.
     """
 
     content: bytes
@@ -37,7 +39,7 @@ class Behaviour:
 class _Handler(BaseHTTPRequestHandler):
     behaviour: Behaviour
 
-    def do_GET(self) -> None:  # noqa: N802 (the library's name)
+    def do_GET(self) -> None:
         does = self.behaviour
         does.asked.append({k.lower(): v for k, v in self.headers.items()})
         if does.statuses:
@@ -47,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         if wanted and does.ranges and self.headers.get("If-Range", does.etag) == does.etag:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        if start >= size:
+        if start and start >= size:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{size}")
             self.send_header("Content-Length", "0")

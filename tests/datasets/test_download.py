@@ -1,6 +1,7 @@
 """A download that is broken, refused, changed meanwhile: what is asked for again, what is said."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pooch
@@ -27,9 +28,7 @@ def fetch(tmp_path):
         loader = ResumingDownloader(
             tmp_path / "f.part", lambda *done: run.reports.append(done), run.said.append
         )
-        path = pooch.retrieve(url, None, "f", tmp_path, downloader=loader)
-        with open(path, "rb") as file:
-            return file.read()
+        return Path(pooch.retrieve(url, None, "f", tmp_path, downloader=loader)).read_bytes()
 
     run.reports, run.said, run.part = [], [], tmp_path / "f.part"
     return run
