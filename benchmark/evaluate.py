@@ -141,7 +141,7 @@ def read_dataset(name: str, data_root: Path | None) -> Truth:
     Raises:
         UserError: not one data set, or files that are missing or broken.
     """
-    matching = datasets.REGISTRY.match([name])
+    matching = datasets.match_datasets([name], data_root)
     if len(matching) > 1:
         raise UserError(f"--dataset {name}: means {', '.join(matching)}; name one of them")
     dataset = matching[0]

@@ -17,6 +17,7 @@ import losses
 from benchmark.config import Plan, build, read_preset, split_keys
 from benchmark.environment import devices
 from benchmark.errors import UserError, describe_os_error
+from benchmark.naming import short_dataset
 from benchmark.plan.matrix import Cell, make_matrix, preflight
 from benchmark.registry import add_plugins
 
@@ -178,6 +179,7 @@ def matrix_table(cells: list[Cell], plan: Plan) -> Table:
     for cell in cells:
         job, s = cell.job, cell.job.settings
         state = f"skip: {cell.skip_reason}" if cell.skip_reason else cell.state
-        table.add_row(job.dataset, job.detector, job.loss, str(job.seed), str(s.epochs),
+        dataset = short_dataset(job.dataset)
+        table.add_row(dataset, job.detector, job.loss, str(job.seed), str(s.epochs),
                       str(s.batch_size), job.id, escape(state))  # fmt: skip
     return table

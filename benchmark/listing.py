@@ -15,6 +15,7 @@ import detectors
 import losses
 from benchmark.errors import UserError
 from benchmark.evaluation import describe_protocol, list_protocols
+from benchmark.naming import short_dataset
 from benchmark.record import Record, RecordError, read_record
 from benchmark.registry import Entry, Registry, add_plugins
 from benchmark.source import find_run
@@ -209,7 +210,8 @@ def print_run(run: str, output: Path, console: Console) -> None:
     except RecordError as error:
         raise UserError(str(error)) from None
     table = _table(
-        f"{record.cell.dataset} {record.cell.detector}+{record.cell.loss} seed {record.cell.seed}"
+        f"{short_dataset(record.cell.dataset)} {record.cell.detector}+{record.cell.loss} "
+        f"seed {record.cell.seed}"
     )
     for key, text in _run_rows(record, path):
         table.add_row(key, escape(text))

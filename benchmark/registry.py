@@ -27,10 +27,12 @@ _MUST_BE_LITERAL = frozenset(
         "name", "recipe", "stride", "variants", "needs_root", "group", "trained", "min_size",
         "min_batch", "cost", "published_cost", "variant_data",
         "choices", "splits", "train_split", "test_split", "sizes", "folders", "image_folders",
-        "mask_folders", "lists",
+        "mask_folders", "lists", "variant_is_root",
     }
 )  # fmt: skip
 _DEFAULT_GROUP = "main"
+_GIVEN = frozenset({"root", "split"})
+"""Arguments of a data set's constructor that are no options: the harness gives them."""
 
 
 class _Unknown:
@@ -150,18 +152,19 @@ class Registry:
         Raises:
             UserError: unknown name, variant or option, with the nearest valid one.
         """
-        key, *parts = name.split(":")
+        key, colon, rest = name.partition(":")
         if key not in self._entries:
             raise UserError(self._unknown(key))
         entry = self._entries[key]
         chosen: dict[str, Any] = {}
-        for part in parts:
-            option, _, text = part.partition("=") if "=" in part else ("variant", "", part)
+        for option, text in _pieces(entry, rest) if colon else []:
             if option in chosen:
                 raise UserError(f"{self.kind} '{name}': {option} is given twice")
             chosen[option] = self._value(entry, name, option, text)
         chosen = {k: v for k, v in chosen.items() if v != entry.options.get(k, UNKNOWN)}
         own = entry.data.get("variant_data", {}).get(chosen.get("variant"), {})
+        if entry.data.get("variant_is_root") and "variant" in chosen:
+            own = own | {"needs_root": False}
         return replace(entry, data=entry.data | own), chosen
 
     def create(self, name: str, *args: Any, **options: Any) -> Any:
@@ -187,7 +190,7 @@ class Registry:
                 hits = groups[_DEFAULT_GROUP]
             elif pattern in groups:
                 hits = groups[pattern]
-            elif any(c in pattern for c in "*?["):
+            elif any(c in pattern for c in "*?[") and not self._is_path(pattern):
                 hits = fnmatch.filter(self.names(), pattern)
                 if not hits:
                     raise UserError(f"no {self.kind} matches '{pattern}'; {self._all_names()}")
@@ -197,6 +200,12 @@ class Registry:
         if not found:
             raise UserError(f"no {self.kind} named; {self._all_names()}")
         return list(found)
+
+    def _is_path(self, pattern: str) -> bool:
+        """Whether the variant in this name is a path, in which wildcards mean themselves."""
+        key, colon, _ = pattern.partition(":")
+        known = self._entries.get(key)
+        return bool(colon) and known is not None and known.data.get("variant_is_root", False)
 
     def _variant(self, entry: Entry, name: str, variant: str) -> str:
         variants = entry.data.get("variants")
@@ -214,7 +223,7 @@ class Registry:
                 + (f"; it has options: {has}" if has else "")
             )
         if not variants:  # free: only the class knows which names are good
-            entry.load().check_variant(variant)
+            return entry.load().check_variant(variant)
         return variant
 
     def _value(self, entry: Entry, name: str, option: str, text: str) -> Any:
@@ -316,6 +325,27 @@ def add_plugins(folder: Path, registries: Iterable[Registry]) -> list[str]:
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
+def _pieces(entry: Entry, text: str) -> list[tuple[str, str]]:
+    """The options in what follows a name, with their values as text.
+
+    Where the variant is a path, it may hold colons and equals signs: only what follows it as
+    `:option=value` with an option that there is counts as one.
+    """
+    if not entry.data.get("variant_is_root"):
+        parts = (part.partition("=") for part in text.split(":"))
+        return [(key, value) if equals else ("variant", key) for key, equals, value in parts]
+    found: list[tuple[str, str]] = []
+    while True:
+        head, colon, last = text.rpartition(":")
+        key, equals, value = last.partition("=")
+        if not equals or key not in entry.options:
+            return [("variant", text), *found]
+        found.insert(0, (key, value))
+        if not colon:
+            return found
+        text = head
+
+
 def _canonical(entry: Entry, options: dict[str, Any]) -> str:
     """The one name of an entry with these options."""
     parts = [entry.name]
@@ -339,7 +369,7 @@ def _constructor(node: ast.ClassDef) -> dict[str, Any] | None:
             defaults = [None] * (len(named) - len(args.defaults)) + args.defaults
             pairs = [*zip(named, defaults, strict=True)]
             pairs += zip(args.kwonlyargs, args.kw_defaults, strict=True)
-            return {arg.arg: _literal(default) for arg, default in pairs}
+            return {a.arg: _literal(d) for a, d in pairs if a.arg not in _GIVEN}
     return None
 
 

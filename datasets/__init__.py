@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,29 @@ REGISTRY = Registry("dataset", base="Dataset", package="datasets")
 def list_datasets(pattern: str = "*") -> list[str]:
     """Names of the datasets that match a wildcard pattern."""
     return REGISTRY.match([pattern])
+
+
+def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> list[str]:
+    """Names of the datasets for names, comma lists, groups and wildcards.
+
+    A set whose folder is part of its name (`folder:PATH`) gets the data root where it has no path.
+
+    Args:
+        patterns: see `Registry.match`.
+        root: folder that holds the data.
+
+    Raises:
+        UserError: a pattern that fits nothing, or no data root for a set that is read from disk.
+    """
+    names = []
+    for name in REGISTRY.match(patterns):
+        data = REGISTRY.get(name).data
+        place = _data_root(name, root)
+        if data.get("variant_is_root") and data.get("needs_root", True):
+            key, colon, options = name.partition(":")
+            name = f"{key}:{Path(str(place)).resolve()}{colon}{options}"
+        names.append(name)
+    return names
 
 
 def load_dataset(

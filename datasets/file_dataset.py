@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmark.errors import UserError
 from datasets.base import Dataset, Item, Sample
@@ -38,6 +38,8 @@ class FileDataset(Dataset):
     mask_folders: ClassVar[tuple[str, ...]] = ("masks",)
     lists: ClassVar[dict[str, tuple[str, ...]]] = {}
 
+    options: dict[str, Any] = {}
+    """What `find` takes besides."""
     listing: Listing
 
     @property
@@ -67,14 +69,11 @@ class FileDataset(Dataset):
         Raises:
             UserError: no such split, no such set below `root`, or no list of the split.
         """
-        if split not in cls.splits:
-            raise UserError(
-                f"dataset '{cls.name}' has no split '{split}'; it has: {', '.join(cls.splits)}"
-            )
+        cls.check_split(split)
         layout = cls.layout(variant)
         places = find_places(root, layout)
         if not places:
-            raise nothing_here(root, layout, cls.title, cls.source)
+            raise nothing_here(f"--data-root {root}", root, layout, cls.title, cls.source)
         for place in places:
             lists = find_lists(place.folder, layout, split)
             if lists:
@@ -85,9 +84,20 @@ class FileDataset(Dataset):
         tried = f"; nor is there {', '.join(others)}" if others else ""
         raise UserError(f"{places[0].folder / first}: split list is missing{tried}")
 
+    @classmethod
+    def check_split(cls, split: str) -> None:
+        """Refuse a split that the set does not have.
+
+        Raises:
+            UserError: with those that it has.
+        """
+        if split not in cls.splits:
+            raise UserError(
+                f"dataset '{cls.name}' has no split '{split}'; it has: {', '.join(cls.splits)}"
+            )
+
     def read(self) -> list[Sample]:
-        assert self.root is not None
-        self.listing = self.find(self.root, self.split, self.variant)
+        self.listing = self.find(self.root, self.split, self.variant, **self.options)
         samples, notes = decode_all(self.items)
         self.notes += self.listing.notes + notes
         return samples

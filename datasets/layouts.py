@@ -100,13 +100,23 @@ def find_lists(folder: Path, layout: Layout, split: str) -> list[Path]:
     return [path for path in found if path is not None and path.is_file()]
 
 
-def nothing_here(root: Path, layout: Layout, what: str, source: str) -> UserError:
-    """The error of a data root without the set: what was looked for, what is there instead."""
+def nothing_here(where: str, root: Path, layout: Layout, what: str, source: str = "") -> UserError:
+    """The error of a folder without the set: what was looked for, what is there instead.
+
+    Args:
+        where: what named the folder, e.g. `--data-root DIR`.
+        root: the folder.
+        layout: what was tried.
+        what: the set, for people.
+        source: where to get it.
+    """
     below = f" and in {', '.join(f'{name}/' for name in layout.folders)}" if layout.folders else ""
+    inside = sorted(root.iterdir()) if root.is_dir() else []
+    near = next((p for p in inside if p.is_dir() and find_places(p, layout)), None)
     return UserError(
-        f"--data-root {root}: no {what} here; looked for a folder {_either(layout.image_folders)} "
+        f"{where}: no {what} here; looked for a folder {_either(layout.image_folders)} "
         f"and a folder {_either(layout.mask_folders)} in it{below}; {describe_folder(root)}"
-        + (f". Get it from {source}" if source else "")
+        + (f"; did you mean {near}?" if near else f". Get it from {source}" if source else "")
     )
 
 
@@ -170,6 +180,21 @@ def read_list(path: Path) -> list[str]:
     if not names:
         raise UserError(f"{path}: split list is empty")
     return names
+
+
+def check_unique(items: Iterable[Item], folder: Path) -> None:
+    """Refuse two images of one name in a split.
+
+    Raises:
+        UserError: there are such.
+    """
+    places: dict[str, Path] = {}
+    for item in items:
+        other = places.setdefault(item.name, item.image)
+        if other != item.image:
+            raise UserError(
+                f"{folder}: {other} and {item.image} are both '{item.name}'; rename one of them"
+            )
 
 
 def without_repeats(names: Sequence[str], path: Path) -> tuple[list[str], list[str]]:

@@ -82,8 +82,8 @@ class TimmUNet(Detector):
         self.head = nn.Conv2d(width, 1, 1)
 
     @staticmethod
-    def check_variant(variant: str) -> None:
-        """Refuse what timm does not know.
+    def check_variant(variant: str) -> str:
+        """The variant as it is; refuses what timm does not know.
 
         Raises:
             UserError: with near names.
@@ -99,6 +99,7 @@ class TimmUNet(Detector):
                 f"timm_unet: timm {timm.__version__} has no encoder '{variant}'; {hint}"
                 f"timm.list_models() names all {len(names)}"
             )
+        return variant
 
     def forward(self, x: Tensor) -> Prediction:
         """Images (B, 3, H, W) to logits (B, 1, H, W)."""

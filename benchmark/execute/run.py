@@ -27,6 +27,7 @@ from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import save_crops
 from benchmark.execute.events import EventWriter
+from benchmark.naming import short_dataset
 from benchmark.plan.job import Job
 from benchmark.record import Cost, Data, Environment
 from benchmark.registry import add_plugins
@@ -156,7 +157,7 @@ def fit(
     loss = losses.create_loss(job.loss).to(device)
     batches = Batches(
         train_set,
-        job.dataset,
+        short_dataset(job.dataset),
         job.seed,
         settings.batch_size,
         settings.base_size,
@@ -199,11 +200,14 @@ def read_data(
     testing = datasets.load_dataset(job.dataset, data_root, kind.test_split)
     limit = job.settings.limit
     test_set = list(testing.samples[:limit])
-    notes = training.notes + testing.notes
+    notes = list(dict.fromkeys(training.notes + testing.notes))
     train_set, val_set = [], []
     if job.settings.epochs:
         train_set, val_set = hold_out(
-            training.samples[:limit], job.dataset, job.seed, job.settings.val_fraction
+            training.samples[:limit],
+            short_dataset(job.dataset),
+            job.seed,
+            job.settings.val_fraction,
         )
         if len(train_set) < 1 or (job.settings.selection == "best-val" and not val_set):
             raise UserError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import Settings
+from benchmark.naming import short_dataset
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Job:
     @property
     def label(self) -> str:
         """Short name for people, e.g. `sirst mshnet+sls seed 0`."""
-        return f"{self.dataset} {self.detector}+{self.loss} seed {self.seed}"
+        return f"{short_dataset(self.dataset)} {self.detector}+{self.loss} seed {self.seed}"
 
     def folder(self, output: Path) -> Path:
         """Where the run lives."""
         method = f"{self.detector}+{self.loss}".replace(":", "-").replace("/", "-")
-        dataset = self.dataset.replace(":", "-").replace("/", "-")
+        dataset = short_dataset(self.dataset).replace(":", "-").replace("/", "-")
         return output / "runs" / dataset / method / f"seed{self.seed}-{self.id}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -58,12 +58,7 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
     """
     cells = []
     overrides = {_match(detectors.REGISTRY, [k])[0]: v for k, v in plan.overrides.items()}
-    for dataset in datasets.REGISTRY.match(plan.datasets):
-        if datasets.REGISTRY.get(dataset).data.get("needs_root", True) and plan.data_root is None:
-            raise UserError(
-                f"dataset '{dataset}' is read from disk: say where with --data-root DIR "
-                "or IRSTD_DATA_ROOT"
-            )
+    for dataset in datasets.match_datasets(plan.datasets, plan.data_root):
         for detector in _match(detectors.REGISTRY, plan.detectors):
             data = detectors.REGISTRY.get(detector).data
             layer = preset | overrides.get(detector.partition(":")[0], {})

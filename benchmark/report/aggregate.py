@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmark.naming import short_dataset
 from benchmark.record import Profile, Record, RecordError, Scores, read_profile, read_record
 from benchmark.report.operating import Point, curve_numbers
 from benchmark.report.uncertainty import Study, study
@@ -292,7 +293,7 @@ def _build_tables(runs: list[Run]) -> list[Table]:
         test_hash = record.data.test_hash if record.data else None
         for name, scores in record.scores.items():
             key = (
-                record.cell.dataset, split, test_hash, name, scores.version,
+                short_dataset(record.cell.dataset), split, test_hash, name, scores.version,
                 record.cell.recipe, record.selection,
             )  # fmt: skip
             tables.setdefault(key, Table(*key))
@@ -321,9 +322,10 @@ def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
     Such a record may lack its split and always lacks its scores, so it goes to every table of its
     data set and recipe, fewer where its split or selection tells them apart.
     """
+    dataset = short_dataset(record.cell.dataset)
     homes = [
         key for key, table in tables.items()
-        if (table.dataset, table.recipe) == (record.cell.dataset, record.cell.recipe)
+        if (table.dataset, table.recipe) == (dataset, record.cell.recipe)
     ]  # fmt: skip
     split = record.data.split if record.data else None
     for wanted in (
@@ -332,7 +334,7 @@ def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
     ):
         homes = [key for key in homes if key in wanted] or homes
     cell = record.cell
-    return homes or [(cell.dataset, split, None, None, None, cell.recipe, record.selection)]
+    return homes or [(dataset, split, None, None, None, cell.recipe, record.selection)]
 
 
 def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:

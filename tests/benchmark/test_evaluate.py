@@ -353,7 +353,7 @@ def test_refused_predictions(message: str, masks: Path, tmp_path: Path, capsys) 
         (["--masks", "{masks}", "--selection", "best"], "must be last, best-val, best-test"),
         (["--masks", "{maps}/none"], "--masks {maps}/none: no such folder"),
         (["--dataset", "sirts"], "did you mean 'sirst'?"),
-        (["--dataset", "s*"], "--dataset s*: means sirst, synthetic; name one of them"),
+        (["--dataset", "s*"], "--dataset s*: means sirst, sirst3, synthetic; name one of them"),
         (["--dataset", "sirst"], "say where with --data-root DIR"),
     ],
 )
