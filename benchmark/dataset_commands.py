@@ -57,3 +57,44 @@ def get(
     from benchmark.get import get_dataset
 
     raise typer.Exit(get_dataset(name, data_root, url, out))
+
+
+@app.command()
+def audit(
+    name: Annotated[str, typer.Argument(help="data set, e.g. sirst, sirst:idx_320 or folder:PATH")],
+    data_root: Annotated[Path | None, DATA_ROOT] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write all findings here, too")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="look for images shared with these sets, too: names by comma, or all that are "
+            "below the data root",
+        ),
+    ] = None,
+) -> None:
+    """Check the files of a data set, and look for images that it has twice or shares.
+
+    [red]Errors[/] make numbers wrong: files that are missing or cannot be read, a mask of another
+    size than its image or with more target than background, images that are in training and test
+    part. [yellow]Warnings[/] should be known: masks that are empty, grey or large, equal images,
+    frames of one scene in training and test part, images that another set trains on. [cyan]Notes[/]
+    are harmless here: files in no list, frames of one scene within a part.
+
+    Frames of one scene are found by a perceptual hash and a correlation, also where one is cropped,
+    shifted by up to a fifth, or of another brightness; not where it is turned or mirrored.
+
+    Exit code: 0 without errors (warnings and notes do not count), 1 with errors, 2 if there is
+    nothing to audit.
+
+    Examples:
+
+      python run_benchmark.py datasets audit sirst --data-root data
+
+      python run_benchmark.py datasets audit sirst --data-root data --against all --json audit.json
+    """
+    from benchmark.audit import audit_dataset
+
+    raise typer.Exit(audit_dataset(name, data_root, json, against, out))

@@ -12,6 +12,7 @@ from benchmark.registry import Registry
 
 if TYPE_CHECKING:
     from datasets.base import Dataset, Item
+    from datasets.layouts import Listing
 
 REGISTRY = Registry("dataset", base="Dataset", package="datasets")
 
@@ -36,7 +37,7 @@ def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> l
     names = []
     for name in REGISTRY.match(patterns):
         data = REGISTRY.get(name).data
-        place = _data_root(name, root)
+        place = data_root(name, root)
         if data.get("variant_is_root") and data.get("needs_root", True):
             key, colon, options = name.partition(":")
             name = f"{key}:{Path(str(place)).resolve()}{colon}{options}"
@@ -76,13 +77,20 @@ def list_items(
         UserError: as `load_dataset`, but files may be missing or broken; also a data set that is
             made in memory.
     """
+    return find_listing(name, root, split, **options).items
+
+
+def find_listing(
+    name: str, root: str | Path | None = None, split: str = "test", **options: Any
+) -> Listing:
+    """As `list_items`, together with where the files were found and what is odd about the list."""
     entry, chosen = REGISTRY.parse(name)
     root = data_root(name, root)
     kind = entry.load()
     if root is None or not hasattr(kind, "find"):
         raise UserError(f"dataset '{name}' is made in memory, it has no files")
     variant = chosen.pop("variant", kind.variants[0] if kind.variants else "")
-    return kind.find(Path(root), split, variant, **(chosen | options)).items
+    return kind.find(Path(root), split, variant, **(chosen | options))
 
 
 def data_root(name: str, root: str | Path | None) -> Path | None:
