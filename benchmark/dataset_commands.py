@@ -38,19 +38,22 @@ def get(
 ) -> None:
     """Download a data set, or say how to, and check that it is complete.
 
-    SIRST is downloaded from its public repository into DIR/SIRST, and every file is compared with a
-    known checksum, so that any mirror will do. An interrupted download goes on where it stopped
-    (if the server can; else from the start) with the same command. Nothing that is there is ever
-    overwritten: a copy that you have is only checked. For sets that their authors keep behind
-    drive links the steps and the folder are printed, and whether the files are there.
+    SIRST is downloaded from its public repository into DIR/SIRST. Every file is
+    compared with a known checksum, so that any mirror will do. The same command
+    continues an interrupted download where it stopped, if the server can do that,
+    and starts again else. What is there is never overwritten, only checked.
 
-    Exit code: 0 it is there and complete, 1 it is not, 2 the download failed or a file is wrong.
+    For sets that their authors keep behind drive links, the steps and the folder
+    are printed, and whether the files are there.
+
+    Exit code: 0 it is there and complete, 1 it is not there, 2 the download
+    failed or a file is wrong.
 
     Examples:
 
       python run_benchmark.py datasets get sirst --data-root data
 
-      python run_benchmark.py datasets get sirst --data-root data --url ~/Downloads/sirst.zip
+      python run_benchmark.py datasets get sirst --data-root data --url sirst.zip
 
       python run_benchmark.py datasets get irstd1k --data-root data
     """
@@ -77,23 +80,28 @@ def audit(
 ) -> None:
     """Check the files of a data set, and look for images that it has twice or shares.
 
-    [red]Errors[/] make numbers wrong: files that are missing or cannot be read, a mask of another
-    size than its image or with more target than background, images that are in training and test
-    part. [yellow]Warnings[/] should be known: masks that are empty, grey or large, equal images,
-    frames of one scene in training and test part, images that another set trains on. [cyan]Notes[/]
-    are harmless here: files in no list, frames of one scene within a part.
+    [red]Errors[/] make numbers wrong: files that are missing or cannot be read, masks of
+    another size than their image or with more target than background, images that
+    are in the training and in the test part.
 
-    Frames of one scene are found by a perceptual hash and a correlation, also where one is cropped,
-    shifted by up to a fifth, or of another brightness; not where it is turned or mirrored.
+    [yellow]Warnings[/] should be known: masks that are empty, grey or large, equal images,
+    frames of one scene in training and test part, images that another set trains
+    on.
 
-    Exit code: 0 without errors (warnings and notes do not count), 1 with errors, 2 if there is
-    nothing to audit.
+    [cyan]Notes[/] are harmless here: files in no list, frames of one scene within a part.
+
+    Frames of one scene are found by a perceptual hash and confirmed by a
+    correlation (r), also where one is cropped, shifted by up to a fifth, or of
+    another brightness; not where it is turned, mirrored or scaled.
+
+    Exit code: 0 without errors (warnings and notes do not count), 1 with errors,
+    2 if there is nothing to audit.
 
     Examples:
 
       python run_benchmark.py datasets audit sirst --data-root data
 
-      python run_benchmark.py datasets audit sirst --data-root data --against all --json audit.json
+      python run_benchmark.py datasets audit sirst --data-root data --against all
     """
     from benchmark.audit import audit_dataset
 
