@@ -64,7 +64,8 @@ def benchmark(
     datasets: Annotated[
         str | None,
         typer.Option("--datasets", "--dataset", rich_help_panel=WHAT,
-                     help="the same for datasets; name:variant picks a split list (sirst:idx_320)"),
+                     help="the same for datasets; sirst:idx_320 picks a split list, "
+                     "folder:PATH is your own images and masks"),
     ] = None,
     seeds: Annotated[
         str | None,

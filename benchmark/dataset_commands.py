@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,31 @@ def datasets() -> None:
 
 
 @app.command("list")
-def list_() -> None:
-    """List the data sets that can be read."""
-    from benchmark.listing import print_lists
+def list_(
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder with the downloaded data sets, or one of them: says what is there; "
+            "or set IRSTD_DATA_ROOT"
+        ),
+    ] = None,
+) -> None:
+    """List the data sets, where to get them, and which are on this disk.
 
-    print_lists("datasets", None, out)
+    A data root holds the folders of the sets (SIRST/, IRSTD-1k/, ...), or is
+    one of these. Your own images and masks are read as [cyan]folder:PATH[/cyan].
+
+    \b
+      python run_benchmark.py datasets list
+      python run_benchmark.py datasets list --data-root ~/data
+
+    Images are decoded once and then read from a cache in ~/.cache/irstd-bench;
+    IRSTD_CACHE names another folder, IRSTD_CACHE=off does without.
+    """
+    from benchmark.dataset_list import print_datasets
+
+    root = data_root or os.environ.get("IRSTD_DATA_ROOT") or None
+    print_datasets(None if root is None else Path(root), out)
 
 
 @app.command()
@@ -49,12 +70,9 @@ def get(
     Exit code: 0 it is there and complete, 1 it is not there, 2 the download
     failed or a file is wrong.
 
-    Examples:
-
+    \b
       python run_benchmark.py datasets get sirst --data-root data
-
       python run_benchmark.py datasets get sirst --data-root data --url sirst.zip
-
       python run_benchmark.py datasets get irstd1k --data-root data
     """
     from benchmark.get import get_dataset
@@ -97,10 +115,8 @@ def audit(
     Exit code: 0 without errors (warnings and notes do not count), 1 with errors,
     2 if there is nothing to audit.
 
-    Examples:
-
+    \b
       python run_benchmark.py datasets audit sirst --data-root data
-
       python run_benchmark.py datasets audit sirst --data-root data --against all
     """
     from benchmark.audit import audit_dataset

@@ -141,10 +141,10 @@ def read_dataset(name: str, data_root: Path | None) -> Truth:
     Raises:
         UserError: not one data set, or files that are missing or broken.
     """
-    matching = datasets.match_datasets([name], data_root)
+    matching = datasets.REGISTRY.match([name])
     if len(matching) > 1:
         raise UserError(f"--dataset {name}: means {', '.join(matching)}; name one of them")
-    dataset = matching[0]
+    dataset = datasets.match_datasets(matching, data_root)[0]
     kind = datasets.REGISTRY.get(dataset).load()
     testing = datasets.load_dataset(dataset, data_root, kind.test_split)
     training = len(datasets.load_dataset(dataset, data_root, kind.train_split))

@@ -84,13 +84,14 @@ def find_listing(
     name: str, root: str | Path | None = None, split: str = "test", **options: Any
 ) -> Listing:
     """As `list_items`, together with where the files were found and what is odd about the list."""
+    from datasets.file_dataset import FileDataset
+
     entry, chosen = REGISTRY.parse(name)
-    root = data_root(name, root)
     kind = entry.load()
-    if root is None or not hasattr(kind, "find"):
+    if not issubclass(kind, FileDataset):
         raise UserError(f"dataset '{name}' is made in memory, it has no files")
     variant = chosen.pop("variant", kind.variants[0] if kind.variants else "")
-    return kind.find(Path(root), split, variant, **(chosen | options))
+    return kind.find(data_root(name, root), split, variant, **(chosen | options))
 
 
 def data_root(name: str, root: str | Path | None) -> Path | None:

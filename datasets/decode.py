@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
 
 from benchmark.environment import cpu_count
 from benchmark.errors import UserError
@@ -30,18 +33,15 @@ def decode_all(items: Sequence[Item]) -> tuple[list[Sample], list[str]]:
     samples, masks, errors = [], [], []
     with ThreadPoolExecutor(cpu_count()) as pool:  # decoders do not hold Python's lock
         waiting = [pool.submit(_decode, item) for item in items]
-        for future in with_progress(waiting, "images read", Console(file=sys.stderr)):
-            try:
-                sample, mask = future.result()
-            except UserError as error:
-                errors.append(str(error))
-            else:
-                samples.append(sample)
+        said = with_progress(waiting, "images read", Console(file=sys.stderr))
+        for item, future in zip(items, said, strict=True):
+            image, mask, failed = future.result()
+            errors += failed
+            if not failed:
+                samples.append(Sample(image, mask.pixels, item.name))
                 masks.append(mask)
-    if len(errors) == 1:
-        raise UserError(errors[0])
     if errors:
-        raise UserError(f"{len(errors)} of {2 * len(items)} files: {some(errors, 2)}")
+        raise UserError(_in_one_line(errors, 2 * len(items)))
     return samples, [m.note for m in masks if m.note] + _stray(masks)
 
 
@@ -61,10 +61,30 @@ def _check_there(items: Sequence[Item]) -> None:
     )
 
 
-def _decode(item: Item) -> tuple[Sample, Mask]:
-    image = read_grey(item.image)
-    mask = read_mask(item.mask, image.shape)
-    return Sample(image, mask.pixels, item.name), mask
+def _decode(item: Item) -> tuple[np.ndarray, Mask, list[str]]:
+    """Image, mask, and what is wrong with their files; the first two are void if anything is."""
+    errors = []
+    image = np.zeros((1, 1), np.uint8)
+    mask = Mask(image > 0, None, 0)
+    try:
+        image = read_grey(item.image)
+    except UserError as error:
+        errors.append(str(error))
+    try:
+        mask = read_mask(item.mask, image.shape)
+    except UserError as error:
+        errors.append(str(error))
+    image.flags.writeable = mask.pixels.flags.writeable = False  # as those from the cache
+    return image, mask, errors
+
+
+def _in_one_line(errors: Sequence[str], count: int) -> str:
+    """The first error, and how many of `count` files have one."""
+    first, *others = errors
+    if not others:
+        return first
+    names = [Path(error.partition(": ")[0]).name for error in others]
+    return f"{first} (and {len(others)} more of {count} files cannot be used: {some(names)})"
 
 
 def _stray(masks: Sequence[Mask]) -> list[str]:

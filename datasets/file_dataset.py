@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.errors import UserError
+from datasets import cache
 from datasets.base import Dataset, Item, Sample
 from datasets.decode import decode_all
 from datasets.layouts import (
@@ -70,10 +71,11 @@ class FileDataset(Dataset):
             UserError: no such split, no such set below `root`, or no list of the split.
         """
         cls.check_split(split)
+        source = cls.variant_data.get(variant, {}).get("source", cls.source)
         layout = cls.layout(variant)
         places = find_places(root, layout)
         if not places:
-            raise nothing_here(f"--data-root {root}", root, layout, cls.title, cls.source)
+            raise nothing_here(f"--data-root {root}", root, layout, cls.title, source)
         for place in places:
             lists = find_lists(place.folder, layout, split)
             if lists:
@@ -81,8 +83,9 @@ class FileDataset(Dataset):
                 notes += _differing(names, lists)
                 return Listing(place, pair(names, place.images, place.masks), variant, notes)
         first, *others = layout.lists[split]
+        get = f". Get it from {source}" if source else ""
         tried = f"; nor is there {', '.join(others)}" if others else ""
-        raise UserError(f"{places[0].folder / first}: split list is missing{tried}")
+        raise UserError(f"{places[0].folder / first}: split list is missing{tried}{get}")
 
     @classmethod
     def check_split(cls, split: str) -> None:
@@ -98,7 +101,12 @@ class FileDataset(Dataset):
 
     def read(self) -> list[Sample]:
         self.listing = self.find(self.root, self.split, self.variant, **self.options)
-        samples, notes = decode_all(self.items)
+        samples, notes = cache.load(
+            ":".join(map(str, (self.name, self.variant, *self.options.values()))),
+            self.split,
+            self.items,
+            lambda: decode_all(self.items),
+        )
         self.notes += self.listing.notes + notes
         return samples
 

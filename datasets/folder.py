@@ -50,9 +50,7 @@ class Folder(FileDataset):
 
     name = "folder"
     title = "Own data"
-    paper = "your own"
     source = "your own: folder:PATH"
-    licence = "your own"
     group = "own"
     variant_is_root = True
     splits = ("trainval", "test", "train", "val")
@@ -79,9 +77,11 @@ class Folder(FileDataset):
         return str(path)
 
     @classmethod
-    def find(cls, root: Path, split: str, variant: str = "", test_fraction: float = 0.2) -> Listing:
+    def find(
+        cls, root: Path | None, split: str, variant: str = "", test_fraction: float = 0.2
+    ) -> Listing:
         cls.check_split(split)
-        folder = Path(variant) if variant else root
+        folder = Path(variant or root or ".")
         layout = cls.layout()
         parts = (
             _by_lists(folder, layout)
