@@ -81,7 +81,7 @@ def _table(group: str, findings: list[Finding], json_file: Path | None) -> Table
         same = list(members)
         severity = same[0].severity
         for finding in same[:SHOWN]:
-            table.add_row(Text(severity, COLOURS[severity]), _text(finding))
+            table.add_row(Text(f"{severity:<7}", COLOURS[severity]), _text(finding))
         if len(same) > SHOWN:
             where = "" if json_file else " (--json FILE has all)"
             more = f"and {len(same) - SHOWN} more like the last{where}"

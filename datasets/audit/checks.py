@@ -122,9 +122,7 @@ def _alike(found: Survey, first: Picture, second: Picture, what: str, score: flo
             break
     images = (first.item.image, second.item.image)
     names = " and ".join(image.name + part for image, part in zip(images, parts, strict=True))
-    told = (
-        "have the same pixels" if what == "pixels" else f"show one scene, correlation {score:.2f}"
-    )
+    told = "same pixels" if what == "pixels" else f"one scene, r = {score:.2f}"
     files = (str(images[0]), str(images[1]))
     return Finding(code, f"{names}: {told}", files, ((*files, round(score, 4)),))
 

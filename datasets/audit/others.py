@@ -19,8 +19,6 @@ def sets_below(root: Path | None, name: str) -> list[str]:
         entry = datasets.REGISTRY.get(other)
         if other == own or entry.data.get("variant_is_root"):
             continue
-        if not entry.data.get("needs_root", True):
-            continue
         try:
             datasets.find_listing(other, root, entry.load().test_split)
         except UserError:
