@@ -56,6 +56,18 @@ def test_options_have_one_canonical_form():
     assert losses.REGISTRY.match(["sls:warm_epoch=5"]) == ["sls"]
 
 
+def test_what_the_harness_gives_is_no_option():
+    with pytest.raises(UserError, match="no option 'split'; options of synthetic"):
+        datasets.REGISTRY.match(["synthetic:split=train"])
+
+
+def test_all_data_sets_are_those_without_common_images():
+    names = datasets.REGISTRY.match(["all"])
+    assert {"sirst", "irstd1k", "nudt"} <= set(names)
+    assert not {"nuaa", "sirst3", "folder"} & set(names)
+    assert datasets.REGISTRY.match(["overlapping"]) == ["nuaa", "sirst3"]
+
+
 def test_options_reach_the_constructor():
     assert detectors.create_detector("mshnet:scales=2").scales == 2
     assert detectors.create_detector("mshnet:scales=2", scales=3).scales == 3

@@ -10,7 +10,17 @@ from tests.e2e.commands import ROOT
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list"], ["--dry-run"], ["list", "protocols"], ["report", "--help"]],
+    [
+        ["--help"],
+        ["list"],
+        ["--dry-run"],
+        ["list", "protocols"],
+        ["report", "--help"],
+        ["datasets", "--help"],
+        ["datasets", "list"],
+        ["datasets", "list", "--data-root", "."],
+        ["--dataset", "folder:.", "--dry-run"],
+    ],
     ids=" ".join,
 )
 def test_never_imports_torch(arguments):
