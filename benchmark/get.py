@@ -97,8 +97,10 @@ def _explain(name: str, root: Path, console: Console) -> int:
     title, layout = entry.data["title"], kind.layout(variant)
     problem = _incomplete(name, root, kind.train_split, kind.test_split)
     if problem is None:
-        _say(console, f"{title} is there: every image and mask of its lists, below {root}")
-        _say(console, f"its checksums are not known here; `datasets audit {name}` reads every file")
+        _say(console, f"{title} ({name}) is there: all images and masks of its lists")
+        _say(
+            console, f"Its checksums are not known here; `datasets audit {name}` reads every file."
+        )
         return 0
     folder = root / layout.folders[0] if layout.folders else root
     steps = [
@@ -110,7 +112,7 @@ def _explain(name: str, root: Path, console: Console) -> int:
         f"     {_any(folder, layout.lists[kind.test_split])}",
         "3. Run this command again.",
     ]
-    _say(console, f"{title} has to be fetched by hand, from where its authors keep it:")
+    _say(console, f"{title} ({name}) has to be fetched by hand, from where its authors keep it:")
     for step in steps:
         _say(console, step)
     _say(console, f"not there yet: {problem}")

@@ -105,15 +105,16 @@ class ResumingDownloader:
         headers = {"Accept-Encoding": "identity"}  # counted bytes are bytes of the file
         try:
             origin = json.loads(self.origin.read_text())
-        except (FileNotFoundError, ValueError):
-            return 0, headers
+            known, version = origin["url"], origin["version"]
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return 0, headers  # never begun, or not by this program
         have = _size(self.part)
-        if origin["url"] != url or have == 0:
+        if known != url or have == 0:
             return 0, headers
         headers["Range"] = f"bytes={have}-"
         # a weak tag (W/...) may not be used to join parts: RFC 9110, section 13.1.5
-        if origin["version"] and not origin["version"].startswith("W/"):
-            headers["If-Range"] = origin["version"]
+        if version and not version.startswith("W/"):
+            headers["If-Range"] = version
         return have, headers
 
     def _write(self, response: Response, start: int, total: int | None) -> None:

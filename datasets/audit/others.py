@@ -62,13 +62,13 @@ def _shared(
     equal = {a.item.name for a, _, score in pairs if score == 1.0}
     similar = {a.item.name for a, _, _ in pairs} - equal
     total = len(found.listings[part].items)
-    counts = [f"{len(equal)} of {total} images of {part} are in {there} of {other.name}"]
+    message = f"{len(equal)} of {total} images of {part} are in {there} of {other.name}"
     if similar:
-        counts.append(f"{len(similar)} show a scene of {there} of {other.name}")
+        message += f" ({len(similar)} more by their scene)"
     crossed = (part == found.test) != (there == other.test)
     return Finding(
         "sets-leak" if crossed else "sets-share",
-        ", ".join(counts if equal else counts[1:]),
+        message,
         tuple(dict.fromkeys(str(a.item.image) for a, _, _ in pairs)),
         tuple((str(a.item.image), str(b.item.image), round(score, 4)) for a, b, score in pairs),
     )

@@ -235,8 +235,46 @@ def test_without_a_data_root_or_a_need(capsys):
     assert "--data-root DIR or IRSTD_DATA_ROOT" in capsys.readouterr().err
     assert main(["datasets", "get", "synthetic"]) == 0
     assert "nothing to get" in capsys.readouterr().out
+    assert main(["datasets", "get", "folder"]) == 0
+    assert "your own images: there is nothing to get" in capsys.readouterr().out
     assert main(["datasets", "get", "sirts"]) == 2
     assert "did you mean 'sirst'" in capsys.readouterr().err
+
+
+def test_a_set_that_a_person_has_to_fetch(get):
+    code, text = get(name="irstd1k")
+    assert code == 1
+    assert "IRSTD-1k (irstd1k) has to be fetched by hand" in text
+    assert "1. Open https://github.com/RuiZhang97/ISNet" in text
+    assert f"{get.root / 'IRSTD-1k' / 'IRSTD1k_Img'}/  (or images/)" in text
+    assert f"{get.root / 'IRSTD-1k' / 'test.txt'}" in text
+    assert "not there yet: " in text
+
+    folder = get.root / "IRSTD-1k"
+    for name in ("IRSTD1k_Img/a.png", "IRSTD1k_Label/a.png", "IRSTD1k_Img/b.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "trainval.txt").write_text("a\n")
+    (folder / "test.txt").write_text("b\n")
+    code, text = get(name="irstd1k")
+    assert code == 1
+    assert "not there yet: 1 of 2 files of test: b.png" in text
+
+    (folder / "IRSTD1k_Label" / "b.png").touch()
+    code, text = get(name="irstd1k")
+    assert code == 0
+    assert "IRSTD-1k (irstd1k) is there: all images and masks of its lists" in text
+
+
+@pytest.mark.parametrize("name", ["nudt", "nuaa", "sirst3", "sirst:v2"])
+def test_every_such_set_says_where_from_and_where_to(get, name):
+    code, text = get(name=name)
+    assert code == 1
+    assert "1. Open https://" in text
+    assert text.count(str(get.root)) >= 4
+    code, text = get("--url", "http://127.0.0.1/a.zip", name=name)
+    assert code == 2
+    assert "no download could be checked; unpack it by hand" in text
 
 
 def test_the_manifest_is_that_of_the_real_set(monkeypatch):

@@ -256,7 +256,7 @@ def test_overlap_of_two_sets(two_sets):
     assert [(f.code, f.message) for f in findings] == [
         (
             "sets-leak",
-            "1 of 3 images of test are in train of nuaa, 1 show a scene of train of nuaa",
+            "1 of 3 images of test are in train of nuaa (1 more by their scene)",
         ),
         ("sets-share", "1 of 3 images of test are in test of nuaa"),
         ("sets-share", "1 of 2 images of trainval are in train of nuaa"),
@@ -301,7 +301,7 @@ def test_command_and_json(two_sets, capsys, monkeypatch):
     assert main([*options, "--against", "all"]) == 0  # warnings are no errors
     text = capsys.readouterr().out
     assert "5 images: trainval 2, test 3; compared with nuaa" in text
-    assert "warning  1 of 3 images of test are in train of nuaa, 1 show a scene" in text
+    assert "warning  1 of 3 images of test are in train of nuaa (1 more by" in text
     assert "3 warnings, 2 notes" in text
 
     (two_sets / "SIRST" / "images" / "a.png").unlink()

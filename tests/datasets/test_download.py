@@ -118,10 +118,11 @@ def test_nothing_left_to_send(fetch, kept, requests):
     assert len(server.asked) == requests
 
 
-def test_a_part_of_unknown_origin_is_not_used(fetch):
+@pytest.mark.parametrize("origin", ["{", "{}", "[1]", ""])
+def test_a_part_of_unknown_origin_is_not_used(fetch, origin):
     server = Behaviour(CONTENT)
     fetch.part.write_bytes(b"x" * 1000)
-    fetch.part.with_name("f.part.json").write_text("{")
+    fetch.part.with_name("f.part.json").write_text(origin)
     with serve(server) as url:
         assert fetch(url) == CONTENT
     assert "range" not in server.asked[0]
