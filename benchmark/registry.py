@@ -26,8 +26,7 @@ _MUST_BE_LITERAL = frozenset(
     {
         "name", "recipe", "stride", "variants", "needs_root", "group", "trained", "min_size",
         "min_batch", "cost", "published_cost", "variant_data",
-        "choices", "splits", "train_split", "test_split", "sizes", "folders", "image_folders",
-        "mask_folders", "lists", "variant_is_root",
+        "choices", "train_split", "test_split", "variant_is_root",
     }
 )  # fmt: skip
 _DEFAULT_GROUP = "main"

@@ -34,12 +34,16 @@ def decode_all(items: Sequence[Item]) -> tuple[list[Sample], list[str]]:
     with ThreadPoolExecutor(cpu_count()) as pool:  # decoders do not hold Python's lock
         waiting = [pool.submit(_decode, item) for item in items]
         said = with_progress(waiting, "images read", Console(file=sys.stderr))
-        for item, future in zip(items, said, strict=True):
-            image, mask, failed = future.result()
-            errors += failed
-            if not failed:
-                samples.append(Sample(image, mask.pixels, item.name))
-                masks.append(mask)
+        try:
+            for item, future in zip(items, said, strict=True):
+                image, mask, failed = future.result()
+                errors += failed
+                if not failed:
+                    samples.append(Sample(image, mask.pixels, item.name))
+                    masks.append(mask)
+        except BaseException:  # Ctrl-C, or no memory: do not decode the rest first
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if errors:
         raise UserError(_in_one_line(errors, 2 * len(items)))
     return samples, [m.note for m in masks if m.note] + _stray(masks)

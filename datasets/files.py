@@ -74,6 +74,8 @@ def _decode(path: Path, convert) -> np.ndarray:
             return convert(image)
     except FileNotFoundError:
         raise UserError(f"{path}: file is missing; download the dataset again") from None
+    except MemoryError:
+        raise
     except _UnfitError as error:
         raise UserError(f"{path}: {error}") from None
     except Exception as error:  # a damaged file makes decoders raise nearly anything

@@ -123,10 +123,10 @@ def _by_lists(folder: Path, layout: Layout) -> Parts | None:
         path = next((path for path in found if path is not None and path.is_file()), None)
         if path is not None:
             lists[part] = path
-    if not lists:
+    places = find_places(folder, layout)
+    if not lists or not places:
         return None
-    place = _place(folder, layout)
-    items, notes = {}, []
+    place, items, notes = places[0], {}, []
     for part, path in lists.items():
         names, remarks = without_repeats(read_list(path), path)
         items[part] = pair(names, place.images, place.masks)

@@ -7,7 +7,7 @@ without regard to case, and so are extensions; names of images are not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,12 +112,19 @@ def nothing_here(where: str, root: Path, layout: Layout, what: str, source: str 
     """
     below = f" and in {', '.join(f'{name}/' for name in layout.folders)}" if layout.folders else ""
     inside = sorted(root.iterdir()) if root.is_dir() else []
-    near = next((p for p in inside if p.is_dir() and find_places(p, layout)), None)
+    near = next((p for p in inside if p.is_dir() and _may_be(p, layout)), None)
     return UserError(
         f"{where}: no {what} here; looked for a folder {_either(layout.image_folders)} "
         f"and a folder {_either(layout.mask_folders)} in it{below}; {describe_folder(root)}"
         + (f"; did you mean {near}?" if near else f". Get it from {source}" if source else "")
     )
+
+
+def _may_be(folder: Path, layout: Layout) -> bool:
+    """Whether a folder has images, masks and, for a set that has lists, one of them."""
+    places = find_places(folder, layout)
+    lists = (find_lists(p.folder, layout, split) for p in places for split in layout.lists)
+    return any(lists) if layout.lists else bool(places)
 
 
 def describe_folder(folder: Path, most: int = 8) -> str:
@@ -141,7 +148,7 @@ def index(folder: Path) -> Index:
 
 
 def pair(names: Iterable[str], images: Path, masks: Path) -> list[Item]:
-    """The files of every name, which may have an extension or not.
+    """The files of every name, which may have an extension, and the folder of images before it.
 
     Raises:
         UserError: a name that two files fit, which differ in their extension.
@@ -149,7 +156,7 @@ def pair(names: Iterable[str], images: Path, masks: Path) -> list[Item]:
     image_index, mask_index = index(images), index(masks)
     suffix = usual_suffix(mask_index, image_index)
     items = []
-    for entry in names:
+    for entry in (name.removeprefix(f"{images.name}/") for name in names):
         name = without_extension(entry)
         image = _pick(image_index, entry, name) or images / f"{name}.png"
         found = (_pick(mask_index, f"{name}{s}", f"{name}{s}") for s in MASK_SUFFIXES)
@@ -158,10 +165,13 @@ def pair(names: Iterable[str], images: Path, masks: Path) -> list[Item]:
     return items
 
 
-def usual_suffix(masks: Index, images: Iterable[str]) -> str:
-    """The mask suffix that fits most images of a folder."""
-    count: Callable[[str], int] = lambda s: sum(f"{name}{s}" in masks for name in images)  # noqa: E731
-    return max(MASK_SUFFIXES, key=count)
+def usual_suffix(masks: Index, images: Index) -> str:
+    """The mask suffix that fits most images of a folder; none where nothing fits."""
+
+    def count(suffix: str) -> int:
+        return sum(f"{name}{suffix}" in masks for name in images)
+
+    return max(reversed(MASK_SUFFIXES), key=count)
 
 
 def read_list(path: Path) -> list[str]:

@@ -38,7 +38,7 @@ def test_split_by_lists(below, tmp_path):
     write_pairs(tmp_path / "images", tmp_path / "masks", TRAIN + TEST)
     write_list(tmp_path / f"{below}train.txt", TRAIN[:3])
     write_list(tmp_path / f"{below}val.txt", TRAIN[3:])
-    write_list(tmp_path / f"{below}test.txt", TEST, ".png")
+    write_list(tmp_path / f"{below}test.txt", [f"images/{name}.png" for name in TEST])
     by_split = {s: names(list_items("folder", tmp_path, s)) for s in ("train", "val", "test")}
     assert by_split == {"train": ["a1", "a2", "a3"], "val": ["a4"], "test": ["b1", "b2"]}
     data = load_dataset("folder", tmp_path, "trainval")

@@ -136,15 +136,16 @@ def test_sirst3_with_one_name_in_two_parts(tmp_path):
          r"Get it from https://github.com/YeRen123455/"),
         (lambda r: None, "found: nothing"),
         (lambda r: [(r / f"f{i}").touch() for i in range(12)], "found: f0, f1, .* and 4 more"),
-        (lambda r: write_pairs(r / "new" / "images", r / "new" / "masks", "a"),
-         r"did you mean {r}/new\?"),
+        (lambda r: basicirstd(r / "new" / "NUDT-SIRST"), r"found: new/; did you mean {r}/new\?$"),
+        (lambda r: write_pairs(r / "SIRST" / "images", r / "SIRST" / "masks", "a"),
+         r"found: SIRST/\. Get it from"),
         (lambda r: (r / "images").mkdir(), "found: images/"),
         (lambda r: write_pairs(r / "images", r / "masks", "a"),
          r"50_50/test\.txt: split list is missing; nor is there img_idx/test_NUDT-SIRST.txt"),
         (lambda r: (r.rmdir(), r.touch()), "this is a file"),
         (lambda r: r.rmdir(), "the folder does not exist"),
     ],
-    ids=["foreign", "empty", "many", "deeper", "half", "no lists", "file", "nothing"],
+    ids=["foreign", "empty", "many", "deeper", "another", "half", "no lists", "file", "nothing"],
 )  # fmt: skip
 def test_wrong_path(make, message, tmp_path):
     root = tmp_path / "data"
