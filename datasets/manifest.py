@@ -3,6 +3,9 @@
 Kept as text in manifests/NAME.txt, one file a line: `sha256 bytes path`. The archives that servers
 make of a repository differ in their bytes from day to day; the files in them do not. So the files
 are checked, and any mirror will do.
+
+The entries of sirst.txt were computed from a copy of the public repository's folders images/,
+masks/, idx_427/ and idx_320/, not from a download by this program.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """`datasets get`: complete or nothing, whatever the server, the archive and the disk do."""
 
+import errno
 import hashlib
 import io
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,6 +230,25 @@ def test_full_disk(get):
         code, text = get("--url", url)
     assert code == 2
     assert "archive.zip.part: disk full; free some space and run the same command again" in text
+
+
+def test_full_disk_while_unpacking(get, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.zip"
+    mine.write_bytes(pack(FILES))
+    write = Path.write_bytes
+
+    def full(path, content):
+        if path.name == "b.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, text = get("--url", str(mine))
+    assert code == 2
+    assert "b.png: disk full; free some space" in text
+    assert not (get.root / "SIRST").exists()
+    monkeypatch.undo()
+    assert mine.is_file()
 
 
 def test_without_a_data_root_or_a_need(capsys):
