@@ -152,6 +152,7 @@ def _alone(work: Path) -> Iterator[None]:
                 yield
                 finished = True
             finally:
+                shutil.rmtree(work / "unpacked", ignore_errors=True)
                 if finished or {p.name for p in work.iterdir()} <= {"lock"}:
                     shutil.rmtree(work)
     except Timeout:

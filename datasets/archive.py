@@ -27,8 +27,8 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
     Args:
         archive: the zip file.
         entries: what has to be in it.
-        folder: where to; what is there is removed first. The files are complete and right
-            when this returns.
+        folder: where to; what is there is removed first. Its files are complete and right when
+            this returns; after an error they are not.
 
     Raises:
         ArchiveError: no zip archive, a broken one, unsafe names, or a file that is missing or
@@ -44,7 +44,6 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ArchiveError(_not_a_zip(archive, error)) from None
     if wrong:
-        shutil.rmtree(folder, ignore_errors=True)
         raise ArchiveError(f"{len(wrong)} of {len(entries)} files are wrong: {some(wrong)}")
 
 
