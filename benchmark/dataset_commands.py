@@ -10,6 +10,8 @@ import typer
 
 from benchmark.commands import out
 
+DATA_ROOT = typer.Option(help="folder with the downloaded data sets; or set IRSTD_DATA_ROOT")
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 
@@ -44,3 +46,79 @@ def list_(
 
     root = data_root or os.environ.get("IRSTD_DATA_ROOT") or None
     print_datasets(None if root is None else Path(root), out)
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="data set, e.g. sirst; see `datasets list`")],
+    data_root: Annotated[Path | None, DATA_ROOT] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="take the archive from here: a mirror's address, or a file you have"),
+    ] = None,
+) -> None:
+    """Download a data set, or say how to, and check that it is complete.
+
+    SIRST is downloaded from its public repository into DIR/SIRST. Every file is
+    compared with a known checksum, so that any mirror will do. The same command
+    continues an interrupted download where it stopped, if the server can do that,
+    and starts again else. What is there is never overwritten, only checked.
+
+    For sets that their authors keep behind drive links, the steps and the folder
+    are printed, and whether the files are there.
+
+    Exit code: 0 it is there and complete, 1 it is not there, 2 the download
+    failed or a file is wrong.
+
+    \b
+      python run_benchmark.py datasets get sirst --data-root data
+      python run_benchmark.py datasets get sirst --data-root data --url sirst.zip
+      python run_benchmark.py datasets get irstd1k --data-root data
+    """
+    from benchmark.get import get_dataset
+
+    raise typer.Exit(get_dataset(name, data_root, url, out))
+
+
+@app.command()
+def audit(
+    name: Annotated[str, typer.Argument(help="data set, e.g. sirst, sirst:idx_320 or folder:PATH")],
+    data_root: Annotated[Path | None, DATA_ROOT] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write all findings here, too")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="look for images shared with these sets, too: names by comma, or all that are "
+            "below the data root",
+        ),
+    ] = None,
+) -> None:
+    """Check the files of a data set, and look for images that it has twice or shares.
+
+    [red]Errors[/] make numbers wrong: files that are missing or cannot be read, masks of
+    another size than their image or with more target than background, images that
+    are in the training and in the test part.
+
+    [yellow]Warnings[/] should be known: masks that are empty, grey or large, equal images,
+    frames of one scene in training and test part, images that another set trains
+    on.
+
+    [cyan]Notes[/] are harmless here: files in no list, frames of one scene within a part.
+
+    Frames of one scene are found by a perceptual hash and confirmed by a
+    correlation (r), also where one is cropped, shifted by up to a fifth, or of
+    another brightness; not where it is turned, mirrored or scaled.
+
+    Exit code: 0 without errors (warnings and notes do not count), 1 with errors,
+    2 if there is nothing to audit.
+
+    \b
+      python run_benchmark.py datasets audit sirst --data-root data
+      python run_benchmark.py datasets audit sirst --data-root data --against all
+    """
+    from benchmark.audit import audit_dataset
+
+    raise typer.Exit(audit_dataset(name, data_root, json, against, out))

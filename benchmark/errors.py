@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -15,3 +18,14 @@ def describe_os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"{where}: disk full; free some space and run the same command again"
     return f"{where}: {error.strerror or error}"
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A failure of the file system inside names this file; that of a write says no name itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise

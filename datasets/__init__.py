@@ -12,6 +12,7 @@ from benchmark.registry import Registry
 
 if TYPE_CHECKING:
     from datasets.base import Dataset, Item
+    from datasets.layouts import Listing
 
 REGISTRY = Registry("dataset", base="Dataset", package="datasets")
 
@@ -36,7 +37,7 @@ def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> l
     names = []
     for name in REGISTRY.match(patterns):
         data = REGISTRY.get(name).data
-        place = _data_root(name, root)
+        place = data_root(name, root)
         if data.get("variant_is_root") and data.get("needs_root", True):
             key, colon, options = name.partition(":")
             name = f"{key}:{Path(str(place)).resolve()}{colon}{options}"
@@ -61,7 +62,7 @@ def load_dataset(
     Raises:
         UserError: unknown name or split, no data root, or a file that is missing or broken.
     """
-    return REGISTRY.create(name, _data_root(name, root), split, **options)
+    return REGISTRY.create(name, data_root(name, root), split, **options)
 
 
 def list_items(
@@ -76,6 +77,13 @@ def list_items(
         UserError: as `load_dataset`, but files may be missing or broken; also a data set that is
             made in memory.
     """
+    return find_listing(name, root, split, **options).items
+
+
+def find_listing(
+    name: str, root: str | Path | None = None, split: str = "test", **options: Any
+) -> Listing:
+    """As `list_items`, together with where the files were found and what is odd about the list."""
     from datasets.file_dataset import FileDataset
 
     entry, chosen = REGISTRY.parse(name)
@@ -83,10 +91,10 @@ def list_items(
     if not issubclass(kind, FileDataset):
         raise UserError(f"dataset '{name}' is made in memory, it has no files")
     variant = chosen.pop("variant", kind.variants[0] if kind.variants else "")
-    return kind.find(_data_root(name, root), split, variant, **(chosen | options)).items
+    return kind.find(data_root(name, root), split, variant, **(chosen | options))
 
 
-def _data_root(name: str, root: str | Path | None) -> Path | None:
+def data_root(name: str, root: str | Path | None) -> Path | None:
     """The folder to read `name` from; None for what is made in memory.
 
     Raises:

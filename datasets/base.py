@@ -58,6 +58,8 @@ class Dataset(Sequence[Sample]):
     """Where the data set was published."""
     source: ClassVar[str] = ""
     """Where to get it."""
+    archive: ClassVar[str] = ""
+    """Address of a zip archive with the files of `manifests/NAME.txt`; "" where there is none."""
     licence: ClassVar[str] = ""
     """What is known of the terms of use, in words."""
     needs_root: ClassVar[bool] = True

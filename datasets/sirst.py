@@ -22,6 +22,7 @@ class SIRST(FileDataset):
     title = "SIRST"
     paper = "Dai et al., Asymmetric Contextual Modulation, WACV 2021 (arXiv:2009.14530)"
     source = "https://github.com/YimianDai/sirst"
+    archive = "https://github.com/YimianDai/sirst/archive/HEAD.zip"
     licence = "for research, terms as on the source's page; cite the paper"
     variants = ("idx_427", "idx_320", "v2")
     splits = ("trainval", "test", "train", "val", "trainvaltest")
@@ -42,6 +43,7 @@ class SIRST(FileDataset):
             "paper": "Dai et al., One-Stage Cascade Refinement Networks, TGRS 2023 "
             "(arXiv:2212.08472)",
             "source": "https://github.com/YimianDai/open-sirst-v2",
+            "archive": "",
             "sizes": {"all": 1024},
             "folders": ("SIRST-V2", "SIRST_V2", "SIRSTv2", "open-sirst-v2", "open-sirst-v2-master"),
             "image_folders": ("images", "mixed"),

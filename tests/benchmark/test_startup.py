@@ -18,6 +18,8 @@ from tests.e2e.commands import ROOT
         ["report", "--help"],
         ["datasets", "--help"],
         ["datasets", "list"],
+        ["datasets", "get", "--help"],
+        ["datasets", "audit", "--help"],
         ["datasets", "list", "--data-root", "."],
         ["--dataset", "folder:.", "--dry-run"],
     ],
