@@ -345,8 +345,7 @@ def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
     ):
         homes = [key for key in homes if key in wanted] or homes
     cell = record.cell
-                short_dataset(record.cell.dataset), split, test_hash, name, scores.version,
-                record.cell.recipe, record.selection, bool(record.data and record.data.leaked),
+    return homes or [(dataset, split, None, None, None, cell.recipe, record.selection, False)]
 
 
 def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:
