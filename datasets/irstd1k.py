@@ -17,7 +17,7 @@ class IRSTD1k(FileDataset):
     title = "IRSTD-1k"
     paper = "Zhang et al., ISNet: Shape Matters for Infrared Small Target Detection, CVPR 2022"
     source = "https://github.com/RuiZhang97/ISNet"
-    licence = "for research, terms as on the source's page; cite the paper"
+    licence = "see the source's page; cite the paper"
     splits = ("trainval", "test")
     sizes = {"trainval": 800, "test": 201}
     folders = ("IRSTD-1k", "IRSTD1k", "IRSTD_1k")

@@ -17,7 +17,7 @@ class NUAA(FileDataset):
     title = "NUAA-SIRST"
     paper = "Dai et al., Asymmetric Contextual Modulation, WACV 2021 (arXiv:2009.14530)"
     source = "https://github.com/XinyiYing/BasicIRSTD"
-    licence = "for research, terms as on the source's page; cite the paper"
+    licence = "see the source's page; cite the paper"
     group = "overlapping"
     train_split = "train"
     splits = ("train", "test")

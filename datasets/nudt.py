@@ -16,7 +16,7 @@ class NUDT(FileDataset):
     title = "NUDT-SIRST"
     paper = "Li et al., Dense Nested Attention Network, TIP 2023 (arXiv:2106.00487)"
     source = "https://github.com/YeRen123455/Infrared-Small-Target-Detection"
-    licence = "for research, terms as on the source's page; cite the paper"
+    licence = "see the source's page; cite the paper"
     train_split = "train"
     splits = ("train", "test")
     sizes = {"train": 663, "test": 664}

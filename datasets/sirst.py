@@ -23,7 +23,7 @@ class SIRST(FileDataset):
     paper = "Dai et al., Asymmetric Contextual Modulation, WACV 2021 (arXiv:2009.14530)"
     source = "https://github.com/YimianDai/sirst"
     archive = "https://github.com/YimianDai/sirst/archive/HEAD.zip"
-    licence = "for research, terms as on the source's page; cite the paper"
+    licence = "see the source's page; cite the paper"
     variants = ("idx_427", "idx_320", "v2")
     splits = ("trainval", "test", "train", "val", "trainvaltest")
     sizes = {"trainval": 341, "test": 86, "train": 256, "val": 85, "trainvaltest": 427}
