@@ -1,0 +1,175 @@
+"""Targets: shapes of point sources, seen through the optics, at sub-pixel places.
+
+A target is a set of point sources. The optics spread each one by a point-spread function, and a
+pixel collects what falls on its area:
+
+    profile(i, j) = sum_k w_k * G(i - y_k) * G(j - x_k),   G(t) = integral of g from t-1/2 to t+1/2
+
+where g is a Gaussian of the deviation `blur`. A Gaussian approximates the Airy pattern of
+diffraction-limited optics: sigma = 0.42 * wavelength * F-number (Zhang, Zerubia, Olivo-Marin,
+Applied Optics 2007). 10 um and F/1.4 to F/2.5 on pixels of 12 um are 0.5 to 0.9 px.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import label
+from scipy.special import ndtr
+
+MASK_LEVEL = 0.3
+"""A pixel is target where the noise-free target signal exceeds this fraction of its own peak.
+
+In SIRST the outermost mask pixels have 0.5 of their target's peak above the local background, and
+the pixels next to them outside 0.14 (medians of the training images), so the cut is between."""
+AREA = (1, 80)
+"""Smallest and largest area of a mask, px."""
+SHAPES = {"point": 0.25, "aircraft": 0.3, "ship": 0.25, "drone": 0.2}
+"""How often each shape is drawn."""
+
+_REACH = 4.0  # deviations of the optics after which nothing is left
+
+
+class Profile(NamedTuple):
+    """A target alone, in a window of its own.
+
+    Attributes:
+        signal: (h, w) float32, peak 1.
+        mask: (h, w) bool, by the rule of `MASK_LEVEL`.
+        shape: key of `SHAPES`.
+    """
+
+    signal: np.ndarray
+    mask: np.ndarray
+    shape: str
+
+
+def draw_profile(rng: np.random.Generator, blur: float, log_area: tuple[float, float]) -> Profile:
+    """Draw a shape, turn it, scale it to a drawn area and put it at a sub-pixel place.
+
+    The area is what the mask comes as close to as the shape and the optics allow; it is always
+    within `AREA`, and the mask is one 8-connected component.
+    """
+    while True:
+        shape = str(rng.choice(list(SHAPES), p=list(SHAPES.values())))
+        points, weights = _SOURCES[shape](rng)
+        wanted = np.exp(rng.normal(*log_area))
+        if not AREA[0] <= wanted <= AREA[1]:
+            continue
+        profile = _fit(points, weights, shape, wanted, blur, rng.random(2))
+        if profile is not None:
+            return profile
+
+
+def render(
+    points: np.ndarray, weights: np.ndarray, blur: float, height: int, width: int
+) -> np.ndarray:
+    """What the pixels collect of point sources.
+
+    Args:
+        points: (n, 2) rows and columns, px; whole numbers are centres of pixels.
+        weights: (n,) energies.
+        blur: deviation of the optics, px.
+        height, width: of the window; what falls outside is lost.
+
+    Returns:
+        (height, width) float32; its sum is that of the weights if nothing falls outside.
+    """
+    rows = _integral(points[:, 0], blur, height)
+    columns = _integral(points[:, 1], blur, width)
+    return ((weights[:, None] * rows).T @ columns).astype(np.float32)
+
+
+def mask_of(signal: np.ndarray) -> np.ndarray:
+    """The pixels that belong to a target, from its noise-free signal alone."""
+    return signal > MASK_LEVEL * signal.max()
+
+
+def _integral(centres: np.ndarray, blur: float, length: int) -> np.ndarray:
+    """Integrals of a Gaussian over each of `length` pixels, (n, length)."""
+    edges = np.arange(length + 1) - 0.5
+    return np.diff(ndtr((edges - centres[:, None]) / blur), axis=1)
+
+
+def _fit(
+    points: np.ndarray,
+    weights: np.ndarray,
+    shape: str,
+    wanted: float,
+    blur: float,
+    place: np.ndarray,
+) -> Profile | None:
+    """Scale the points until the mask has the wanted area; None if it falls apart."""
+    scale, best = 0.4 * np.sqrt(wanted), None
+    for _ in range(5):
+        reach = int(np.ceil(scale * np.abs(points).max() + _REACH * blur)) + 1
+        side = 2 * reach + 1
+        signal = render(points * scale + reach + place - 0.5, weights, blur, side, side)
+        mask = mask_of(signal)
+        area = np.count_nonzero(mask)
+        error = abs(np.log(area / wanted))
+        if AREA[0] <= area <= AREA[1] and (best is None or error < best[0]):
+            best = (error, signal, mask)
+        scale *= np.clip(np.sqrt(wanted / area), 0.3, 2)
+    if best is None or label(best[2], np.ones((3, 3)))[1] != 1:
+        return None
+    _, signal, mask = best
+    return Profile(signal / signal.max(), mask, shape)
+
+
+def _point(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((1, 2)), np.ones(1)
+
+
+def _aircraft(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Fuselage, swept wings, tail plane, and a hot engine; any heading and aspect."""
+    t = np.linspace(-1, 1, 21)
+    sweep = rng.uniform(0.1, 0.5)
+    span = rng.uniform(0.5, 0.9)
+    fuselage = np.stack([t, np.zeros_like(t)], 1)
+    wings = np.stack([0.1 - sweep * np.abs(t), span * t], 1)
+    tail = np.stack([-0.85 - 0.1 * np.abs(t[::3]), 0.35 * t[::3]], 1)
+    points = np.concatenate([fuselage, wings, tail])
+    weights = np.concatenate([np.full(21, 1.4), np.full(21, 0.8), np.full(7, 0.6)])
+    weights[:5] *= rng.uniform(1, 3)  # the engines, at the rear
+    return _turned(points, rng, 2 * np.pi, rng.uniform(0.35, 1)), weights
+
+
+def _ship(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A level hull with a deck house and a hot funnel."""
+    along, across = np.meshgrid(np.linspace(-1, 1, 25), np.linspace(-0.5, 0.5, 5))
+    height = rng.uniform(0.1, 0.3)
+    hull = np.stack([along.ravel(), height * across.ravel()], 1)
+    hull = hull[np.abs(hull[:, 0]) < 1 - 0.2 * (0.5 + across.ravel())]  # the bow and the stern
+    at = rng.uniform(-0.5, 0.5)
+    house = np.stack(
+        [at + 0.2 * along[:, ::4].ravel(), -height * (0.8 + across[:, ::4].ravel())], 1
+    )
+    points = np.concatenate([hull, house])
+    weights = np.concatenate([np.ones(len(hull)), np.full(len(house), rng.uniform(1, 2.5))])
+    return _turned(points, rng, 0.2, 1.0), weights
+
+
+def _drone(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A warm body and four arms with motors at their ends."""
+    arm = np.linspace(0.2, 1, 6)[:, None]
+    angles = np.pi / 4 + np.arange(4) * np.pi / 2
+    arms = [arm * (np.cos(a), np.sin(a)) for a in angles]
+    points = np.concatenate([np.zeros((1, 2)), *arms])
+    weights = np.concatenate([[rng.uniform(3, 8)], np.tile([0.6] * 5 + [1.6], 4)])
+    return _turned(points, rng, 2 * np.pi, rng.uniform(0.3, 0.9)), weights
+
+
+_SOURCES = {"point": _point, "aircraft": _aircraft, "ship": _ship, "drone": _drone}
+
+
+def _turned(
+    points: np.ndarray, rng: np.random.Generator, range_: float, aspect: float
+) -> np.ndarray:
+    """Points (along, across) foreshortened across by `aspect` and turned, as (row, column)."""
+    angle = (rng.random() - 0.5) * range_
+    along, across = points[:, 0], points[:, 1] * aspect
+    columns = np.cos(angle) * along - np.sin(angle) * across
+    rows = np.sin(angle) * along + np.cos(angle) * across
+    return np.stack([rows, columns], 1)
