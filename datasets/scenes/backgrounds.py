@@ -43,16 +43,16 @@ def backdrop(
 def sky(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
     """Clear sky: a gradient with haze. Path radiance grows towards the horizon."""
     gradient = _gradient(rng, size)
-    haze = fractional_noise(rng, size, size, rng.uniform(3.0, 4.0), rng.uniform(1, 3))
+    haze = fractional_noise(rng, size, size, rng.uniform(3.4, 4.8), rng.uniform(1, 3))
     return gradient + np.float32(rng.uniform(0.05, 1.0)) * haze * np.float32(roughness)
 
 
 def clouds(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
     """Clouds: soft or sharp banks cut out of a noise field, with texture of their own."""
     stretch = rng.uniform(1, 2.5)
-    form = fractional_noise(rng, size, size, rng.uniform(2.8, 3.6), stretch)
-    texture = fractional_noise(rng, size, size, rng.uniform(2.6, 3.4), stretch)
-    cover = _logistic((form - rng.uniform(-0.9, 0.9)) * np.exp(rng.uniform(0.3, 2.3)))
+    form = fractional_noise(rng, size, size, rng.uniform(3.4, 4.6), stretch)
+    texture = fractional_noise(rng, size, size, rng.uniform(3.0, 4.0), stretch)
+    cover = _logistic((form - rng.uniform(-0.9, 0.9)) * np.exp(rng.uniform(0.0, 2.3)))
     thick = cover * (1 + np.float32(0.35 * roughness) * texture)
     thin = np.float32(rng.uniform(0.0, 0.35)) * form
     return _gradient(rng, size) * np.float32(rng.uniform(0, 0.3)) + thick + thin

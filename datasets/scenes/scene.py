@@ -15,7 +15,7 @@ from datasets.scenes.targets import Profile, draw_profile
 
 NEIGHBOURHOOD = 20
 """Width of the local background around a target's bounding box, px (Gao et al., TIP 2013)."""
-BLUR = (0.5, 0.9)
+BLUR = (0.55, 1.2)
 """Range of the optics' deviation, px."""
 GAP = 3
 """Pixels between the masks of two targets, at least."""

@@ -25,8 +25,11 @@ In SIRST the outermost mask pixels have 0.5 of their target's peak above the loc
 the pixels next to them outside 0.14 (medians of the training images), so the cut is between."""
 AREA = (1, 80)
 """Smallest and largest area of a mask, px."""
-SHAPES = {"point": 0.25, "aircraft": 0.3, "ship": 0.25, "drone": 0.2}
+SHAPES = {"spot": 0.5, "aircraft": 0.2, "ship": 0.17, "drone": 0.13}
 """How often each shape is drawn."""
+
+Sources = tuple[np.ndarray, np.ndarray]
+"""(n, 2) points (along, across) or (row, column), largest about 1, and (n,) weights."""
 
 _REACH = 4.0  # deviations of the optics after which nothing is left
 
@@ -118,50 +121,50 @@ def _fit(
     return Profile(signal / signal.max(), mask, shape)
 
 
-def _point(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((1, 2)), np.ones(1)
+def _spot(rng: np.random.Generator) -> Sources:
+    """A hot body or plume without visible form; a point source where it is made small."""
+    points = _disc(13)
+    weights = np.exp(-0.5 * rng.uniform(0, 5) * (points**2).sum(1))
+    return _turned(points, rng, np.pi, rng.uniform(0.5, 1)), weights
 
 
-def _aircraft(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Fuselage, swept wings, tail plane, and a hot engine; any heading and aspect."""
-    t = np.linspace(-1, 1, 21)
-    sweep = rng.uniform(0.1, 0.5)
-    span = rng.uniform(0.5, 0.9)
-    fuselage = np.stack([t, np.zeros_like(t)], 1)
-    wings = np.stack([0.1 - sweep * np.abs(t), span * t], 1)
-    tail = np.stack([-0.85 - 0.1 * np.abs(t[::3]), 0.35 * t[::3]], 1)
+def _aircraft(rng: np.random.Generator) -> Sources:
+    """Fuselage, swept wings and tail plane, hot at the rear; any heading and aspect."""
+    sweep, span, thickness = rng.uniform(0.0, 0.5), rng.uniform(0.5, 0.9), rng.uniform(0.12, 0.2)
+    along, across = _grid(25, 3)
+    fuselage = np.stack([along, thickness * across], 1)
+    wings = np.stack([0.1 - sweep * np.abs(along) + 0.18 * across, span * along], 1)
+    tail = np.stack([-0.85 + 0.1 * across, 0.35 * along], 1)[::3]
+    weights = 1 + rng.uniform(0, 3) * np.exp(-4 * (along + 1))
     points = np.concatenate([fuselage, wings, tail])
-    weights = np.concatenate([np.full(21, 1.4), np.full(21, 0.8), np.full(7, 0.6)])
-    weights[:5] *= rng.uniform(1, 3)  # the engines, at the rear
+    weights = np.concatenate([weights, np.full(len(wings), 0.7), np.full(len(tail), 0.7)])
     return _turned(points, rng, 2 * np.pi, rng.uniform(0.35, 1)), weights
 
 
-def _ship(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A level hull with a deck house and a hot funnel."""
-    along, across = np.meshgrid(np.linspace(-1, 1, 25), np.linspace(-0.5, 0.5, 5))
-    height = rng.uniform(0.1, 0.3)
-    hull = np.stack([along.ravel(), height * across.ravel()], 1)
-    hull = hull[np.abs(hull[:, 0]) < 1 - 0.2 * (0.5 + across.ravel())]  # the bow and the stern
-    at = rng.uniform(-0.5, 0.5)
-    house = np.stack(
-        [at + 0.2 * along[:, ::4].ravel(), -height * (0.8 + across[:, ::4].ravel())], 1
+def _ship(rng: np.random.Generator) -> Sources:
+    """A level hull, narrower at the keel, with a warm deck house."""
+    along, across = _grid(25, 5)
+    height, at = rng.uniform(0.15, 0.3), rng.uniform(-0.5, 0.5)
+    hull = np.stack([along * (0.9 - 0.1 * across), height * across], 1)
+    house = np.stack([at + 0.25 * along, height * (across - 1.6)], 1)[::3]
+    weights = np.full(len(house), 3 * rng.uniform(0.6, 2))
+    return _turned(np.concatenate([hull, house]), rng, 0.2, 1.0), np.append(
+        np.ones(len(hull)), weights
     )
-    points = np.concatenate([hull, house])
-    weights = np.concatenate([np.ones(len(hull)), np.full(len(house), rng.uniform(1, 2.5))])
-    return _turned(points, rng, 0.2, 1.0), weights
 
 
-def _drone(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _drone(rng: np.random.Generator) -> Sources:
     """A warm body and four arms with motors at their ends."""
-    arm = np.linspace(0.2, 1, 6)[:, None]
+    arm = np.linspace(0.2, 1, 8)[:, None]
     angles = np.pi / 4 + np.arange(4) * np.pi / 2
     arms = [arm * (np.cos(a), np.sin(a)) for a in angles]
-    points = np.concatenate([np.zeros((1, 2)), *arms])
-    weights = np.concatenate([[rng.uniform(3, 8)], np.tile([0.6] * 5 + [1.6], 4)])
-    return _turned(points, rng, 2 * np.pi, rng.uniform(0.3, 0.9)), weights
+    body = 0.45 * _disc(5)
+    points = np.concatenate([body, *arms])
+    weights = np.append(np.full(len(body), rng.uniform(0.7, 1.5)), np.tile([0.5] * 7 + [1.5], 4))
+    return _turned(points, rng, 2 * np.pi, rng.uniform(0.35, 0.9)), weights
 
 
-_SOURCES = {"point": _point, "aircraft": _aircraft, "ship": _ship, "drone": _drone}
+_SOURCES = {"spot": _spot, "aircraft": _aircraft, "ship": _ship, "drone": _drone}
 
 
 def _turned(
@@ -173,3 +176,15 @@ def _turned(
     columns = np.cos(angle) * along - np.sin(angle) * across
     rows = np.sin(angle) * along + np.cos(angle) * across
     return np.stack([rows, columns], 1)
+
+
+def _grid(n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of n x m points in -1..1, flat."""
+    along, across = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, m), indexing="ij")
+    return along.ravel(), across.ravel()
+
+
+def _disc(n: int) -> np.ndarray:
+    """The points of an n x n grid that lie in the unit circle, (k, 2)."""
+    points = np.stack(_grid(n, n), 1)
+    return points[(points**2).sum(1) <= 1]
