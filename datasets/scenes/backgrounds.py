@@ -12,8 +12,8 @@ import numpy as np
 from datasets.scenes.levels import Level
 from datasets.scenes.noise import fractional_line, fractional_noise, standardised
 
-CONTRAST = {"sky": (8.0, 0.9), "clouds": (30.0, 0.6), "sea": (24.0, 0.5), "terrain": (45.0, 0.5),
-            "urban": (42.0, 0.4)}  # fmt: skip
+CONTRAST = {"sky": (10.0, 1.0), "clouds": (22.0, 0.8), "sea": (22.0, 0.5), "terrain": (42.0, 0.5),
+            "urban": (40.0, 0.4)}  # fmt: skip
 """Median of the standard deviation in grey levels, and deviation of its logarithm."""
 
 
@@ -44,7 +44,7 @@ def sky(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
     """Clear sky: a gradient with haze. Path radiance grows towards the horizon."""
     gradient = _gradient(rng, size)
     haze = fractional_noise(rng, size, size, rng.uniform(3.4, 4.8), rng.uniform(1, 3))
-    return gradient + np.float32(rng.uniform(0.05, 1.0)) * haze * np.float32(roughness)
+    return gradient + np.float32(rng.uniform(0.02, 0.5)) * haze * np.float32(roughness)
 
 
 def clouds(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
@@ -52,10 +52,10 @@ def clouds(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
     stretch = rng.uniform(1, 2.5)
     form = fractional_noise(rng, size, size, rng.uniform(3.4, 4.6), stretch)
     texture = fractional_noise(rng, size, size, rng.uniform(3.0, 4.0), stretch)
-    cover = _logistic((form - rng.uniform(-0.9, 0.9)) * np.exp(rng.uniform(0.0, 2.3)))
-    thick = cover * (1 + np.float32(0.35 * roughness) * texture)
+    cover = _logistic((form - rng.uniform(-0.9, 0.9)) * np.exp(rng.uniform(-0.3, 2.0)))
+    thick = cover * (1 + np.float32(0.25 * roughness) * texture)
     thin = np.float32(rng.uniform(0.0, 0.35)) * form
-    return _gradient(rng, size) * np.float32(rng.uniform(0, 0.3)) + thick + thin
+    return _gradient(rng, size) * np.float32(rng.uniform(0, 0.6)) + thick + thin
 
 
 def sea(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
@@ -71,7 +71,7 @@ def sea(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
     whole = place.astype(int)
     part = (place - whole).astype(np.float32)[:, None]
     waves = waves[whole] * (1 - part) + waves[whole + 1] * part
-    swell = waves * np.float32(rng.uniform(0.3, 0.7) * roughness)
+    swell = waves * np.float32(rng.uniform(0.15, 0.5) * roughness)
     band = np.exp(-0.5 * ((x - rng.uniform(0, size)) / (rng.uniform(0.1, 0.3) * size)) ** 2)
     glitter = np.float32(rng.uniform(0, 0.8)) * band * np.exp(np.float32(0.7) * waves)
     water = np.float32(rng.uniform(0.2, 1.0)) * (depth / size).astype(np.float32)[:, None]
@@ -93,7 +93,7 @@ def terrain(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray
         top = size * (base + rng.uniform(0.02, 0.1) * outline)
         texture = fractional_noise(rng, size, size, rng.uniform(1.8, 2.6), rng.uniform(1, 4))
         cover = np.clip(y - top.astype(np.float32) + 0.5, 0, 1)
-        ground = land * near + rng.uniform(0.2, 0.5) * near * roughness * texture
+        ground = land * near + rng.uniform(0.1, 0.4) * near * roughness * texture
         scene = scene * (1 - cover) + ground.astype(np.float32) * cover
         base += rng.uniform(0.05, 0.2)
     return scene
@@ -115,7 +115,7 @@ def urban(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
         block[:] = wall
         step = rng.integers(4, 9)
         rows = max(step // 2, 1)
-        window = rng.normal(0, 0.35) * roughness
+        window = rng.normal(0, 0.15) * roughness
         for row in range(step, size - top, step):
             block[row : row + rows, step // 2 :: step] += window
             block[row : row + rows, step // 2 + 1 :: step] += window

@@ -45,15 +45,15 @@ class Level:
 
 
 _STANDARD = Level(
-    kinds={"sky": 0.42, "clouds": 0.30, "sea": 0.10, "terrain": 0.10, "urban": 0.08},
+    kinds={"sky": 0.50, "clouds": 0.27, "sea": 0.09, "terrain": 0.08, "urban": 0.06},
     contrast=1.0,
     roughness=1.0,
     counts=(0.05, 0.78, 0.12, 0.03, 0.02),
     log_area=(3.12, 0.83),
-    log_scr=(3.65, 0.55),
+    log_scr=(4.15, 0.7),
     scr_slope=-0.84,
-    noise=0.5,
-    columns=0.2,
+    noise=0.4,
+    columns=0.15,
     bad_pixels=0.5,
     fragments=0.3,
     streaks=0.2,

@@ -12,6 +12,7 @@ from datasets.scenes.distractors import add_distractors
 from datasets.scenes.levels import Level
 from datasets.scenes.sensor import Sensor, draw_sensor, expose
 from datasets.scenes.targets import Profile, draw_profile
+from datasets.scenes.windows import Box, overlap, widened
 
 NEIGHBOURHOOD = 20
 """Width of the local background around a target's bounding box, px (Gao et al., TIP 2013)."""
@@ -24,12 +25,14 @@ FAINTEST = (3.0, 3.0)
 TRIES = 40
 """Places that are tried for a target before it is left out."""
 
+_SQUARE = np.ones((3, 3), np.uint8)
+
 
 class Target(NamedTuple):
     """What was asked for when a target was drawn.
 
     Attributes:
-        shape: key of `targets.SHAPES`.
+        shape: which of the shapes of targets.py.
         scr: local signal-to-clutter ratio.
         top, left: first row and column of its window.
         peak: its height, grey levels.
@@ -80,7 +83,7 @@ def make_scene(rng: np.random.Generator, level: Level, size: int, bits: int = 8)
     signal = np.zeros((size, size), np.float32)
     targets = []
     for _ in range(rng.choice(len(level.counts), p=level.counts)):
-        target = _place(rng, background, mask, distractors, sensor, level, blur)
+        target = _place(rng, background, mask, distractors, sensor, level, kind, blur)
         if target is not None:
             targets.append(target)
             _draw(target, signal, mask)
@@ -95,6 +98,7 @@ def _place(
     distractors: np.ndarray,
     sensor: Sensor,
     level: Level,
+    kind: str,
     blur: float,
 ) -> Target | None:
     """Find a place where a target fits and its drawn contrast can be shown; None if there is none.
@@ -104,24 +108,26 @@ def _place(
     in `benchmark.evaluation.metrics.outcomes`. It is drawn given the local clutter.
     """
     size = len(background)
-    taken = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    profile = draw_profile(rng, blur, level.log_area)
+    taken = cv2.dilate(mask.view(np.uint8), _SQUARE) > 0
+    profile = draw_profile(rng, kind, blur, level.log_area)
     rows, columns = (np.flatnonzero(profile.mask.any(axis)) for axis in (1, 0))
+    if max(np.ptp(rows), np.ptp(columns)) >= size:
+        return None
+    here = profile.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    share = profile.signal[profile.mask].mean(dtype=np.float64)
+    faintest = max(FAINTEST[0], FAINTEST[1] * sensor.noise)
     for _ in range(TRIES):
         top = rng.integers(-rows[0], size - rows[-1])
         left = rng.integers(-columns[0], size - columns[-1])
         box = (slice(top + rows[0], top + rows[-1] + 1),
                slice(left + columns[0], left + columns[-1] + 1))  # fmt: skip
-        close = _widened(box, GAP)
+        close = widened(box, GAP)
         if mask[close].any() or distractors[close].any():
             continue
-        here = profile.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         mean, spread = _clutter(background, taken, box, here, sensor)
         scr = np.exp(rng.normal(*level.log_scr) + level.scr_slope * np.log(spread))
-        shares = profile.signal[profile.mask].mean()
         under = background[box][here]
-        peak = (scr * spread + mean - under.mean(dtype=np.float64)) / shares
-        faintest = max(FAINTEST[0], FAINTEST[1] * sensor.noise)
+        peak = (scr * spread + mean - under.mean(dtype=np.float64)) / share
         if faintest <= peak <= 255 - under.max():
             return Target(profile.shape, float(scr), int(top), int(left), float(peak), profile)
     return None
@@ -130,34 +136,22 @@ def _place(
 def _clutter(
     background: np.ndarray,
     taken: np.ndarray,
-    box: tuple[slice, slice],
+    box: Box,
     here: np.ndarray,
     sensor: Sensor,
 ) -> tuple[float, float]:
     """Mean and deviation of the local background, noise and quantisation to 8 bits included."""
-    window = _widened(box, NEIGHBOURHOOD)
-    free = ~taken[window]
-    inside = np.zeros(background.shape, np.uint8)
-    inside[box] = here
-    free &= cv2.dilate(inside, np.ones((3, 3), np.uint8))[window] == 0
+    window = widened(box, NEIGHBOURHOOD)
+    own = np.zeros(taken[window].shape, np.uint8)
+    inner = (slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, window, strict=True))
+    own[tuple(inner)] = here
+    free = ~taken[window] & (cv2.dilate(own, _SQUARE) == 0)
     around = background[window][free].astype(np.float64)
     return around.mean(), np.sqrt(around.var() + sensor.spread**2 + 1 / 12)
 
 
 def _draw(target: Target, signal: np.ndarray, mask: np.ndarray) -> None:
     """Add a target to the signal and to the mask, in place; what sticks out is cut off."""
-    height, width = target.profile.signal.shape
-    size = len(signal)
-    top, left = max(target.top, 0), max(target.left, 0)
-    bottom, right = min(target.top + height, size), min(target.left + width, size)
-    there = (slice(top, bottom), slice(left, right))
-    part = (slice(top - target.top, bottom - target.top),
-            slice(left - target.left, right - target.left))  # fmt: skip
+    there, part = overlap(len(signal), target.top, target.left, *target.profile.mask.shape)
     signal[there] += np.float32(target.peak) * target.profile.signal[part]
     mask[there] |= target.profile.mask[part]
-
-
-def _widened(box: tuple[slice, slice], margin: int) -> tuple[slice, slice]:
-    """A box with a margin on every side, cut off at the first row and column."""
-    rows, columns = (slice(max(side.start - margin, 0), side.stop + margin) for side in box)
-    return rows, columns

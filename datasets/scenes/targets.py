@@ -25,8 +25,9 @@ In SIRST the outermost mask pixels have 0.5 of their target's peak above the loc
 the pixels next to them outside 0.14 (medians of the training images), so the cut is between."""
 AREA = (1, 80)
 """Smallest and largest area of a mask, px."""
-SHAPES = {"spot": 0.5, "aircraft": 0.2, "ship": 0.17, "drone": 0.13}
-"""How often each shape is drawn."""
+IN_AIR = {"spot": 0.5, "aircraft": 0.3, "drone": 0.2}
+ON_WATER = {"spot": 0.4, "ship": 0.6}
+"""How often each shape is drawn before a backdrop with sky, and on the sea."""
 
 Sources = tuple[np.ndarray, np.ndarray]
 """(n, 2) points (along, across) or (row, column), largest about 1, and (n,) weights."""
@@ -40,7 +41,7 @@ class Profile(NamedTuple):
     Attributes:
         signal: (h, w) float32, peak 1.
         mask: (h, w) bool, by the rule of `MASK_LEVEL`.
-        shape: key of `SHAPES`.
+        shape: which of the shapes of this file.
     """
 
     signal: np.ndarray
@@ -48,14 +49,17 @@ class Profile(NamedTuple):
     shape: str
 
 
-def draw_profile(rng: np.random.Generator, blur: float, log_area: tuple[float, float]) -> Profile:
+def draw_profile(
+    rng: np.random.Generator, kind: str, blur: float, log_area: tuple[float, float]
+) -> Profile:
     """Draw a shape, turn it, scale it to a drawn area and put it at a sub-pixel place.
 
     The area is what the mask comes as close to as the shape and the optics allow; it is always
     within `AREA`, and the mask is one 8-connected component.
     """
+    shapes = ON_WATER if kind == "sea" else IN_AIR
     while True:
-        shape = str(rng.choice(list(SHAPES), p=list(SHAPES.values())))
+        shape = str(rng.choice(list(shapes), p=list(shapes.values())))
         points, weights = _SOURCES[shape](rng)
         wanted = np.exp(rng.normal(*log_area))
         if not AREA[0] <= wanted <= AREA[1]:
@@ -81,7 +85,8 @@ def render(
     """
     rows = _integral(points[:, 0], blur, height)
     columns = _integral(points[:, 1], blur, width)
-    return ((weights[:, None] * rows).T @ columns).astype(np.float32)
+    # No matrix product: its rounding depends on the number of threads.
+    return np.einsum("nh,nw->hw", weights[:, None] * rows, columns).astype(np.float32)
 
 
 def mask_of(signal: np.ndarray) -> np.ndarray:
@@ -147,7 +152,7 @@ def _ship(rng: np.random.Generator) -> Sources:
     height, at = rng.uniform(0.15, 0.3), rng.uniform(-0.5, 0.5)
     hull = np.stack([along * (0.9 - 0.1 * across), height * across], 1)
     house = np.stack([at + 0.25 * along, height * (across - 1.6)], 1)[::3]
-    weights = np.full(len(house), 3 * rng.uniform(0.6, 2))
+    weights = np.full(len(house), rng.uniform(0.5, 1.5))
     return _turned(np.concatenate([hull, house]), rng, 0.2, 1.0), np.append(
         np.ones(len(hull)), weights
     )
