@@ -89,7 +89,7 @@ def terrain(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray
     land = rng.choice([-1, 1]) * rng.uniform(1.0, 2.5)
     base = rng.uniform(0.35, 0.8)
     for near in np.linspace(1 / ridges, 1, ridges):
-        outline = fractional_line(rng, size, rng.uniform(2.2, 3.2))
+        outline = fractional_line(rng, size, rng.uniform(2.5, 3.5))
         top = size * (base + rng.uniform(0.02, 0.1) * outline)
         texture = fractional_noise(rng, size, size, rng.uniform(1.8, 2.6), rng.uniform(1, 4))
         cover = np.clip(y - top.astype(np.float32) + 0.5, 0, 1)
