@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from benchmark.commands import out
@@ -20,3 +23,27 @@ def list_() -> None:
     from benchmark.listing import print_lists
 
     print_lists("datasets", None, out)
+
+
+@app.command()
+def export(
+    name: Annotated[
+        str, typer.Argument(help="synthetic, with level and options behind colons if you like")
+    ],
+    folder: Annotated[Path, typer.Argument(help="folder to write to; new or empty")],
+    force: Annotated[bool, typer.Option("--force", help="replace an earlier export there")] = False,
+) -> None:
+    """Write the synthetic set as files: images/, masks/, train.txt, test.txt and a README.txt.
+
+    Levels: standard (default), easy, hard. Options: size (side, px), train and test (numbers of
+    images), seed, bits (8 or 14). The same name gives the same images in --dataset.
+
+    Examples:
+
+      python run_benchmark.py datasets export synthetic data/synthetic
+
+      python run_benchmark.py datasets export synthetic:hard:size=256:train=1000 data/hard
+    """
+    from benchmark.dataset_export import export_synthetic
+
+    export_synthetic(name, folder, force, out)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from benchmark.errors import UserError
 from datasets.base import Dataset, Sample
 from datasets.scenes.levels import LEVELS
-from datasets.scenes.scene import make_scene
+from datasets.scenes.scene import Scene, make_scene
 from datasets.scenes.sensor import BITS
 
 SMALLEST = 32
@@ -57,17 +59,7 @@ class Synthetic(Dataset):
         seed: int = 0,
         bits: int = 8,
     ) -> None:
-        if bits not in BITS:
-            raise UserError(f"dataset 'synthetic': bits is {bits}, must be one of 8, 14")
-        if size < SMALLEST:
-            raise UserError(f"dataset 'synthetic': size is {size}, must be {SMALLEST} or more")
-        for option, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
-            if value < least:
-                raise UserError(
-                    f"dataset 'synthetic': {option} is {value}, must be {least} or more"
-                )
-        self.size, self.seed, self.bits = size, seed, bits
-        self.counts = {"train": train, "test": test}
+        self.recipe = Recipe(variant or self.variants[0], size, train, test, seed, bits)
         super().__init__(root, split, variant)
 
     def read(self) -> list[Sample]:
@@ -75,12 +67,46 @@ class Synthetic(Dataset):
             raise UserError(
                 f"dataset 'synthetic' has no split '{self.split}'; it has: {', '.join(self.splits)}"
             )
-        return [self.make(i) for i in range(self.counts[self.split])]
+        return [self.recipe.sample(self.split, i) for i in range(self.recipe.count(self.split))]
 
-    def make(self, index: int) -> Sample:
-        """Render one image of the split."""
-        stream = [self.seed, self.variants.index(self.variant), _STREAM[self.split], index]
-        scene = make_scene(
-            np.random.default_rng(stream), LEVELS[self.variant], self.size, self.bits
-        )
-        return Sample(scene.image, scene.mask, f"{self.split}_{index:04d}")
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that the images of a synthetic set follow from; see `Synthetic`.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    level: str = "standard"
+    size: int = 128
+    train: int = 224
+    test: int = 80
+    seed: int = 0
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        for option, allowed in (("level", tuple(LEVELS)), ("bits", BITS)):
+            if (value := getattr(self, option)) not in allowed:
+                text = ", ".join(map(str, allowed))
+                raise UserError(f"dataset 'synthetic': {option} is {value}, must be one of {text}")
+        for option, least in (("size", SMALLEST), ("train", 1), ("test", 1), ("seed", 0)):
+            if (value := getattr(self, option)) < least:
+                raise UserError(
+                    f"dataset 'synthetic': {option} is {value}, must be {least} or more"
+                )
+
+    def count(self, split: str) -> int:
+        """Images of a split."""
+        return {"train": self.train, "test": self.test}[split]
+
+    def sample(self, split: str, index: int) -> Sample:
+        """One image of a split with its mask."""
+        scene = self.scene(split, index)
+        return Sample(scene.image, scene.mask, f"{split}_{index:05d}")
+
+    def scene(self, split: str, index: int) -> Scene:
+        """The same with all that it was made of."""
+        stream = [self.seed, list(LEVELS).index(self.level), _STREAM[split], index]
+        rng = np.random.default_rng(stream)
+        return make_scene(rng, LEVELS[self.level], self.size, self.bits)
