@@ -33,10 +33,10 @@ def export(
     folder: Annotated[Path, typer.Argument(help="folder to write to; new or empty")],
     force: Annotated[bool, typer.Option("--force", help="replace an earlier export there")] = False,
 ) -> None:
-    """Write the synthetic set as files: images/, masks/, train.txt, test.txt and a README.txt.
+    """Write the synthetic set as files: images, masks, lists and a README.
 
-    Levels: standard (default), easy, hard. Options: size (side, px), train and test (numbers of
-    images), seed, bits (8 or 14). The same name gives the same images in --dataset.
+    Levels: standard (the default), easy, hard. Options: size (side, px), train and
+    test (images), seed, bits (8 or 14). --dataset takes the same names.
 
     Examples:
 

@@ -82,8 +82,9 @@ def parse_recipe(name: str) -> Recipe:
         raise UserError(f"datasets export {name}: only 'synthetic' is generated; others are files")
     if wrong := {"root", "split"} & chosen.keys():
         raise UserError(f"datasets export {name}: {wrong.pop()} cannot be set; both are written")
-    level = chosen.pop("variant", Synthetic.variants[0])
-    return Recipe(level=level, **chosen)
+    if "variant" in chosen:
+        chosen["level"] = chosen.pop("variant")
+    return Recipe(**chosen)
 
 
 def _clear(folder: Path, force: bool) -> None:

@@ -52,14 +52,14 @@ class Synthetic(Dataset):
         self,
         root=None,
         split="test",
-        variant=None,
+        variant="standard",
         size: int = 128,
         train: int = 224,
         test: int = 80,
         seed: int = 0,
         bits: int = 8,
     ) -> None:
-        self.recipe = Recipe(variant or self.variants[0], size, train, test, seed, bits)
+        self.recipe = Recipe(variant or "standard", size, train, test, seed, bits)
         super().__init__(root, split, variant)
 
     def read(self) -> list[Sample]:

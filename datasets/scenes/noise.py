@@ -39,6 +39,7 @@ def fractional_noise(
     if columns % 2 == 0:
         spectrum[:, -1] *= np.sqrt(np.float32(2))
     spectrum *= np.exp(np.float32(-beta / 4) * _log_squared_frequency(rows, columns, stretch))
+    spectrum[0, 0] = 0
     field = scipy.fft.irfft2(spectrum, (rows, columns), overwrite_x=True)[:height, :width]
     return standardised(field)
 
@@ -65,9 +66,9 @@ def _grid_length(length: int) -> int:
 
 @lru_cache(maxsize=64)
 def _log_squared_frequency(rows: int, columns: int, stretch: float) -> np.ndarray:
-    """log(f^2) on the half grid of a real FFT; +inf at f = 0, which removes the mean."""
+    """log(f^2) on the half grid of a real FFT; 0 at f = 0."""
     fy = np.fft.fftfreq(rows)[:, None]
     fx = np.fft.rfftfreq(columns)[None] * stretch
     squared = fy**2 + fx**2
-    squared[0, 0] = np.inf
+    squared[0, 0] = 1
     return np.log(squared).astype(np.float32)
