@@ -12,7 +12,7 @@ import numpy as np
 from datasets.scenes.levels import Level
 from datasets.scenes.noise import fractional_line, fractional_noise, standardised
 
-CONTRAST = {"sky": (10.0, 1.0), "clouds": (22.0, 0.8), "sea": (22.0, 0.5), "terrain": (42.0, 0.5),
+CONTRAST = {"sky": (10.0, 1.0), "clouds": (22.0, 0.8), "sea": (18.0, 0.5), "terrain": (42.0, 0.5),
             "urban": (40.0, 0.4)}  # fmt: skip
 """Median of the standard deviation in grey levels, and deviation of its logarithm."""
 
@@ -66,14 +66,14 @@ def sea(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
     reach = rng.uniform(0.15, 0.5) * size
     place = reach * np.log1p(depth / (0.25 * reach))  # equal waves lie closer further away
     waves = fractional_noise(
-        rng, int(place.max()) + 2, size, rng.uniform(1.8, 2.6), rng.uniform(2.5, 6)
+        rng, int(place.max()) + 2, size, rng.uniform(2.2, 3.0), rng.uniform(3, 7)
     )
     whole = place.astype(int)
     part = (place - whole).astype(np.float32)[:, None]
     waves = waves[whole] * (1 - part) + waves[whole + 1] * part
-    swell = waves * np.float32(rng.uniform(0.15, 0.5) * roughness)
+    swell = waves * np.float32(rng.uniform(0.05, 0.3) * roughness)
     band = np.exp(-0.5 * ((x - rng.uniform(0, size)) / (rng.uniform(0.1, 0.3) * size)) ** 2)
-    glitter = np.float32(rng.uniform(0, 0.8)) * band * np.exp(np.float32(0.7) * waves)
+    glitter = np.float32(rng.uniform(0, 0.3) * roughness) * band * np.exp(np.float32(0.7) * waves)
     water = np.float32(rng.uniform(0.2, 1.0)) * (depth / size).astype(np.float32)[:, None]
     water = water + swell + glitter
     above = np.float32(rng.uniform(-2, 2)) + 0.3 * _gradient(rng, size)

@@ -160,12 +160,12 @@ def _ship(rng: np.random.Generator) -> Sources:
 
 def _drone(rng: np.random.Generator) -> Sources:
     """A warm body and four arms with motors at their ends."""
-    arm = np.linspace(0.2, 1, 8)[:, None]
+    arm = np.linspace(0.2, 0.9, 8)[:, None]
     angles = np.pi / 4 + np.arange(4) * np.pi / 2
     arms = [arm * (np.cos(a), np.sin(a)) for a in angles]
-    body = 0.45 * _disc(5)
+    body = 0.5 * _disc(5)
     points = np.concatenate([body, *arms])
-    weights = np.append(np.full(len(body), rng.uniform(0.7, 1.5)), np.tile([0.5] * 7 + [1.5], 4))
+    weights = np.append(np.full(len(body), rng.uniform(0.7, 1.5)), np.tile([0.35] * 7 + [1.0], 4))
     return _turned(points, rng, 2 * np.pi, rng.uniform(0.35, 0.9)), weights
 
 
