@@ -46,6 +46,7 @@ class Synthetic(Dataset):
     variants = ("standard", "easy", "hard")
     splits = ("train", "test")
     train_split = "train"
+    sizes = {"train": 224, "test": 80}
     choices = {"bits": (8, 14)}
 
     def __init__(

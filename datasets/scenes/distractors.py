@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.scenes.levels import Level
 from datasets.scenes.noise import fractional_noise
-from datasets.scenes.targets import render
+from datasets.scenes.optics import render
 from datasets.scenes.windows import overlap
 
 FOOTPRINT = 0.1

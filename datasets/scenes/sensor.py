@@ -22,7 +22,8 @@ class Sensor(NamedTuple):
         smooth: deviation of a low-pass that the noise went through, px. Public images were scaled
             and compressed before they were published.
         columns: deviation of the column offsets, grey levels: the read-out of each column has an
-            amplifier of its own, and its offset drifts after the non-uniformity correction.
+            amplifier of its own. Offsets and gains are what drifts after a non-uniformity
+            correction (Milton, Barone, Kruer, Optical Engineering 1985).
         gain: deviation of the pixels' gains from 1.
         bad_pixels: mean number of dead and hot pixels for 128 x 128 px.
     """

@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 from benchmark.evaluation.metrics.outcomes import Outcomes
-from datasets.scenes import targets
 from datasets.scenes.backgrounds import PAINTERS, backdrop
 from datasets.scenes.distractors import add_distractors
 from datasets.scenes.levels import LEVELS
 from datasets.scenes.noise import fractional_line, fractional_noise
-from datasets.scenes.scene import GAP, make_scene
+from datasets.scenes.optics import render
+from datasets.scenes.placing import GAP
+from datasets.scenes.scene import make_scene
 from datasets.scenes.sensor import Sensor, expose
+from datasets.scenes.shapes import IN_AIR, ON_WATER
+from datasets.scenes.targets import draw_profile
 from datasets.scenes.windows import overlap
 
 STANDARD = LEVELS["standard"]
@@ -110,7 +113,7 @@ def test_optics_conserve_energy_and_centroid(place, blur, seed):
     rng = np.random.default_rng(seed)
     points = np.array(place) + rng.uniform(-1, 1, (4, 2))
     weights = rng.uniform(0.5, 2, 4)
-    image = targets.render(points, weights, blur, 14, 15)
+    image = render(points, weights, blur, 14, 15)
     np.testing.assert_allclose(image, render_slowly(points, weights, blur, 14, 15), atol=1e-6)
     assert abs(image.sum() / weights.sum() - 1) < 1e-4
     centroid = [
@@ -126,7 +129,7 @@ def test_optics_agree_with_numerical_integration():
     squared = (y[:, None] - centre[0]) ** 2 + (x - centre[1]) ** 2
     dense = np.exp(-0.5 * squared / blur**2) / (2 * np.pi * blur**2)
     expected = dense.reshape(13, fine, 13, fine).mean((1, 3))
-    image = targets.render(centre[None], np.ones(1), blur, 13, 13)
+    image = render(centre[None], np.ones(1), blur, 13, 13)
     np.testing.assert_allclose(image, expected, atol=2e-4)
 
 
@@ -138,7 +141,7 @@ def test_optics_agree_with_numerical_integration():
     log_area=st.sampled_from([(3.1, 0.8), (0.5, 0.5), (4.2, 0.3)]),
 )
 def test_masks_follow_the_rule_and_keep_their_bounds(seed, blur, kind, log_area):
-    profile = targets.draw_profile(np.random.default_rng(seed), kind, blur, log_area)
+    profile = draw_profile(np.random.default_rng(seed), kind, blur, log_area)
     signal, mask = profile.signal, profile.mask
     assert signal.max() == 1
     np.testing.assert_array_equal(mask, signal > 0.3)
@@ -146,12 +149,12 @@ def test_masks_follow_the_rule_and_keep_their_bounds(seed, blur, kind, log_area)
     assert scipy.ndimage.label(mask, np.ones((3, 3)))[1] == 1
     border = np.concatenate([signal[0], signal[-1], signal[:, 0], signal[:, -1]])
     assert border.max() < 0.02  # the window holds the target
-    assert profile.shape in (targets.ON_WATER if kind == "sea" else targets.IN_AIR)
+    assert profile.shape in (ON_WATER if kind == "sea" else IN_AIR)
 
 
 def test_areas_are_those_asked_for():
     rng = np.random.default_rng(0)
-    drawn = [targets.draw_profile(rng, "sky", 0.7, (3.0, 0.1)).mask.sum() for _ in range(200)]
+    drawn = [draw_profile(rng, "sky", 0.7, (3.0, 0.1)).mask.sum() for _ in range(200)]
     assert abs(np.log(drawn).mean() - 3.0) < 0.1
     assert np.log(drawn).std() < 0.35
 
