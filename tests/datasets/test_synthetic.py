@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.evaluation.metrics.outcomes import Outcomes
 from datasets import list_datasets, load_dataset
 from datasets.base import content_hash
 from datasets.synthetic import Recipe
+from tests.datasets.test_sets import REAL, needs_real
 from tests.e2e.commands import ROOT
 
 FEW = {"train": 6, "test": 5, "size": 64}
@@ -109,3 +111,29 @@ def test_fourteen_bits_are_the_same_scenes_quantised_finer():
 def test_mistakes_are_named(options, message):
     with pytest.raises(UserError, match=message):
         load_dataset("synthetic", **options)
+
+
+def described(samples):
+    """Area and local SCR of every target (as in the reports), mean and deviation of every image."""
+    outcomes = Outcomes()
+    for sample in samples:
+        outcomes.add(np.zeros_like(sample.mask), sample.mask, sample.image)
+    targets = outcomes.compute()["targets"]
+    return {
+        "area": np.log(targets["area"]),
+        "scr": np.log([value for value in targets["scr"] if value]),
+        "mean": np.array([s.image.mean() for s in samples]),
+        "deviation": np.log([s.image.std() for s in samples]),
+    }
+
+
+@needs_real
+def test_standard_level_looks_like_sirst_in_numbers():
+    real = described(load_dataset("sirst", REAL, split="trainval"))
+    ours = described(load_dataset("synthetic:train=341", split="train"))
+    for name, values in real.items():
+        edges = np.linspace(values.min(), values.max(), 13)[1:-1]
+        shares = [
+            np.bincount(np.digitize(v, edges), minlength=12) / len(v) for v in (values, ours[name])
+        ]
+        assert np.minimum(*shares).sum() > 0.75, name
