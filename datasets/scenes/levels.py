@@ -68,7 +68,6 @@ LEVELS = {
         contrast=0.6,
         roughness=0.5,
         log_scr=(4.2, 0.4),
-        noise=0.5,
         bad_pixels=0.1,
         fragments=0.1,
         streaks=0.0,
