@@ -42,27 +42,17 @@ def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> 
         UserError: another set than the synthetic one, or a folder that is not to be written to.
         OSError: disk full and the like, with the file's name.
     """
-    recipe = parse_recipe(name)
+    recipe = _parse_recipe(name)
     _clear(folder, force)
     write_atomic(folder / "README.txt", f"{TITLE}\n\n{UNFINISHED}\n")
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
-    places = [(split, i) for split in Synthetic.splits for i in range(recipe.count(split))]
-    names: dict[str, list[str]] = {split: [] for split in Synthetic.splits}
-    progress = with_progress(places, "images", console)
-
-    def written(split: str) -> Iterator[Sample]:
-        """The samples of a split, each one when it is on disk."""
-        for _, i in (next(progress) for _ in range(recipe.count(split))):
-            sample = recipe.sample(split, i)
-            _save(folder / "images" / f"{sample.name}.png", sample.image)
-            _save(folder / "masks" / f"{sample.name}.png", sample.mask.astype(np.uint8) * 255)
-            names[split].append(sample.name)
-            yield sample
-
-    hashes = {split: content_hash(written(split)) for split in Synthetic.splits}
+    hashes = {}
     for split in Synthetic.splits:
-        write_atomic(folder / f"{split}.txt", "\n".join(names[split]) + "\n")
+        hashes[split] = content_hash(_written(recipe, split, folder, console))
+    for split in Synthetic.splits:
+        names = [recipe.sample_name(split, i) for i in range(recipe.count(split))]
+        write_atomic(folder / f"{split}.txt", "\n".join(names) + "\n")
     write_atomic(folder / "README.txt", _readme(name, recipe, hashes))
     console.print(
         f"{folder}: {recipe.train} training and {recipe.test} test images of {recipe.size} x "
@@ -71,7 +61,7 @@ def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> 
     )  # fmt: skip
 
 
-def parse_recipe(name: str) -> Recipe:
+def _parse_recipe(name: str) -> Recipe:
     """The recipe that a name stands for.
 
     Raises:
@@ -108,6 +98,15 @@ def _clear(folder: Path, force: bool) -> None:
         (folder / f"{split}.txt").unlink(missing_ok=True)
     for part in ("images", "masks"):
         shutil.rmtree(folder / part, ignore_errors=True)
+
+
+def _written(recipe: Recipe, split: str, folder: Path, console: Console) -> Iterator[Sample]:
+    """The samples of a split, each one once it is on disk."""
+    for i in with_progress(range(recipe.count(split)), f"{split} images", console):
+        sample = recipe.sample(split, i)
+        _save(folder / "images" / f"{sample.name}.png", sample.image)
+        _save(folder / "masks" / f"{sample.name}.png", sample.mask.astype(np.uint8) * 255)
+        yield sample
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:

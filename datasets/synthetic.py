@@ -104,7 +104,11 @@ class Recipe:
     def sample(self, split: str, index: int) -> Sample:
         """One image of a split with its mask."""
         scene = self.scene(split, index)
-        return Sample(scene.image, scene.mask, f"{split}_{index:05d}")
+        return Sample(scene.image, scene.mask, self.sample_name(split, index))
+
+    def sample_name(self, split: str, index: int) -> str:
+        """Its name, e.g. `train_00012`."""
+        return f"{split}_{index:05d}"
 
     def scene(self, split: str, index: int) -> Scene:
         """The same with all that it was made of."""
