@@ -13,7 +13,7 @@ import numpy as np
 from datasets.scenes.levels import Level
 from datasets.scenes.noise import fractional_line, fractional_noise, standardised
 
-CONTRAST = {"sky": (10.0, 1.0), "clouds": (22.0, 0.8), "sea": (18.0, 0.5), "terrain": (42.0, 0.5),
+CONTRAST = {"sky": (10.0, 1.0), "clouds": (22.0, 0.65), "sea": (18.0, 0.5), "terrain": (38.0, 0.5),
             "urban": (40.0, 0.4)}  # fmt: skip
 """Median of the standard deviation in grey levels, and deviation of its logarithm."""
 
@@ -92,9 +92,9 @@ def terrain(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray
     for near in np.linspace(1 / ridges, 1, ridges):
         outline = fractional_line(rng, size, rng.uniform(2.5, 3.5))
         top = size * (base + rng.uniform(0.02, 0.1) * outline)
-        texture = fractional_noise(rng, size, size, rng.uniform(1.8, 2.6), rng.uniform(1, 4))
+        texture = fractional_noise(rng, size, size, rng.uniform(2.2, 3.0), rng.uniform(1, 4))
         cover = np.clip(y - top.astype(np.float32) + 0.5, 0, 1)
-        ground = land * near + rng.uniform(0.1, 0.4) * near * roughness * texture
+        ground = land * near + rng.uniform(0.1, 0.3) * near * roughness * texture
         scene = scene * (1 - cover) + ground.astype(np.float32) * cover
         base += rng.uniform(0.05, 0.2)
     return scene

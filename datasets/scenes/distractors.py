@@ -43,7 +43,7 @@ def add_distractors(
             shape /= shape.max()
             top, left = rng.integers(-(len(shape) // 2), size - len(shape) // 2, 2)
             there, part = overlap(size, top, left, *shape.shape)
-            scene[there] += np.float32(np.exp(rng.normal(3.4, 0.5))) * shape[part]
+            scene[there] += np.float32(np.exp(rng.normal(3.2, 0.5))) * shape[part]
             blocked[there] |= shape[part] > FOOTPRINT
     return blocked
 

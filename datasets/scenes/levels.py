@@ -55,8 +55,8 @@ _STANDARD = Level(
     noise=0.4,
     columns=0.15,
     bad_pixels=0.5,
-    fragments=0.3,
-    streaks=0.2,
+    fragments=0.15,
+    streaks=0.15,
     glints=0.7,
 )
 
