@@ -19,8 +19,8 @@ class Sensor(NamedTuple):
     Attributes:
         noise: deviation of the temporal noise, grey levels. Its temperature is the NETD: the
             difference of temperature that changes the signal by one deviation of the noise.
-        smooth: deviation of a low-pass that the noise went through, px. Public images were scaled
-            and compressed before they were published.
+        smooth: deviations of a low-pass that the noise went through, across and along rows, px.
+            Public images were scaled and compressed before they were published.
         columns: deviation of the column offsets, grey levels: the read-out of each column has an
             amplifier of its own. Offsets and gains are what drifts after a non-uniformity
             correction (Milton, Barone, Kruer, Optical Engineering 1985).
@@ -29,7 +29,7 @@ class Sensor(NamedTuple):
     """
 
     noise: float
-    smooth: float
+    smooth: tuple[float, float]
     columns: float
     gain: float
     bad_pixels: float
@@ -43,8 +43,8 @@ class Sensor(NamedTuple):
 def draw_sensor(rng: np.random.Generator, level: Level) -> Sensor:
     """Draw the camera of one image."""
     return Sensor(
-        noise=level.noise * np.exp(rng.normal(0, 0.6)),
-        smooth=rng.uniform(0, 1.2),
+        noise=level.noise * np.exp(rng.normal(0, 0.9)),
+        smooth=(rng.uniform(0, 1.2), rng.uniform(0, 1.2)),
         columns=level.columns * np.exp(rng.normal(0, 0.8)),
         gain=rng.uniform(0, 0.004),
         bad_pixels=level.bad_pixels,
@@ -68,8 +68,9 @@ def expose(
         cameras' MSB formats, and what divides by the largest uint16 is right.
     """
     noise = rng.standard_normal(scene.shape, np.float32)
-    if sensor.smooth > 0.3:
-        noise = cv2.GaussianBlur(noise, (0, 0), sensor.smooth)
+    if max(sensor.smooth) > 0:
+        across, along = np.maximum(sensor.smooth, 0.1)  # 0 has a meaning of its own in OpenCV
+        noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=along, sigmaY=across)
         noise /= noise.std()
     gain = 1 + np.float32(sensor.gain) * rng.standard_normal(scene.shape, np.float32)
     frame = scene * gain + np.float32(sensor.noise) * noise

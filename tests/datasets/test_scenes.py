@@ -257,7 +257,7 @@ def test_distractors_change_the_image_and_never_the_mask():
 # ---- sensor
 
 
-QUIET = Sensor(noise=0, smooth=0, columns=0, gain=0, bad_pixels=0)
+QUIET = Sensor(noise=0, smooth=(0, 0), columns=0, gain=0, bad_pixels=0)
 GREY = np.linspace(-20, 280, 64 * 64, dtype=np.float32).reshape(64, 64)
 NOWHERE = np.zeros((64, 64), bool)
 
@@ -273,7 +273,7 @@ def test_sensor_without_faults_rounds():
     assert np.abs(deep / 65532 * 255 - np.clip(GREY, 0, 255)).max() < 0.51 * 255 / 16383
 
 
-@pytest.mark.parametrize("smooth", [0.0, 1.0])
+@pytest.mark.parametrize("smooth", [(0, 0), (0, 1.0), (0.8, 0.3)])
 def test_noise_and_columns_have_their_deviations(smooth):
     flat = np.full((256, 256), 120, np.float32)
     sensor = QUIET._replace(noise=4.0, smooth=smooth, columns=3.0)
