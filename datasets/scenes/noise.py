@@ -49,7 +49,8 @@ def fractional_line(rng: np.random.Generator, length: int, beta: float) -> np.nd
     n = _grid_length(length)
     frequency = np.arange(1, n // 2 + 1) / n
     spectrum = np.zeros(n // 2 + 1, complex)
-    spectrum[1:] = rng.standard_normal((n // 2, 2)) @ (1, 1j) * frequency ** (-beta / 2)
+    spectrum[1:] = rng.standard_normal((n // 2, 2)).view(complex)[:, 0]
+    spectrum[1:] *= frequency ** (-beta / 2)
     return standardised(scipy.fft.irfft(spectrum, n)[:length].astype(np.float32))
 
 
