@@ -13,7 +13,7 @@ from datasets.scenes.backgrounds import PAINTERS, backdrop
 from datasets.scenes.distractors import add_distractors
 from datasets.scenes.levels import LEVELS
 from datasets.scenes.noise import fractional_line, fractional_noise
-from datasets.scenes.optics import render
+from datasets.scenes.optics import BLUR, render
 from datasets.scenes.placing import GAP
 from datasets.scenes.scene import make_scene
 from datasets.scenes.sensor import Sensor, expose
@@ -106,7 +106,7 @@ def render_slowly(points, weights, blur, height, width):
 @settings(max_examples=25, deadline=None)
 @given(
     place=st.tuples(st.floats(5, 8), st.floats(5, 8)),
-    blur=st.floats(0.5, 1.2),
+    blur=st.floats(*BLUR),
     seed=st.integers(0, 99),
 )
 def test_optics_conserve_energy_and_centroid(place, blur, seed):
@@ -136,7 +136,7 @@ def test_optics_agree_with_numerical_integration():
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    blur=st.floats(0.55, 1.2),
+    blur=st.floats(*BLUR),
     kind=st.sampled_from(["sky", "sea"]),
     log_area=st.sampled_from([(3.1, 0.8), (0.5, 0.5), (4.2, 0.3)]),
 )
