@@ -115,7 +115,7 @@ def test_optics_conserve_energy_and_centroid(place, blur, seed):
     weights = rng.uniform(0.5, 2, 4)
     image = render(points, weights, blur, 14, 15)
     np.testing.assert_allclose(image, render_slowly(points, weights, blur, 14, 15), atol=1e-6)
-    assert abs(image.sum() / weights.sum() - 1) < 1e-4
+    assert abs(image.sum() / weights.sum() - 1) < 3e-4
     centroid = [
         (image.sum(1 - axis) @ np.arange(image.shape[axis])) / image.sum() for axis in (0, 1)
     ]
