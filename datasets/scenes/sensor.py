@@ -43,7 +43,7 @@ class Sensor(NamedTuple):
 def draw_sensor(rng: np.random.Generator, level: Level) -> Sensor:
     """Draw the camera of one image."""
     return Sensor(
-        noise=level.noise * np.exp(rng.normal(0, 0.9)),
+        noise=level.noise * np.exp(np.clip(rng.normal(0, 0.9), -1.8, 1.5)),
         smooth=(rng.uniform(0, 1.2), rng.uniform(0, 1.2)),
         columns=level.columns * np.exp(rng.normal(0, 0.8)),
         gain=rng.uniform(0, 0.004),
