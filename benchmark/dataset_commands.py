@@ -122,3 +122,27 @@ def audit(
     from benchmark.audit import audit_dataset
 
     raise typer.Exit(audit_dataset(name, data_root, json, against, out))
+
+
+@app.command()
+def export(
+    name: Annotated[
+        str, typer.Argument(help="synthetic, with level and options behind colons if you like")
+    ],
+    folder: Annotated[Path, typer.Argument(help="folder to write to; new or empty")],
+    force: Annotated[bool, typer.Option("--force", help="replace an earlier export there")] = False,
+) -> None:
+    """Write the synthetic set as files: images, masks, lists and a README.
+
+    Levels: standard (the default), easy, hard. Options: size (side, px), train and
+    test (images), seed, bits (8 or 14). --dataset takes the same names.
+
+    Examples:
+
+      python run_benchmark.py datasets export synthetic data/synthetic
+
+      python run_benchmark.py datasets export synthetic:hard:size=256:train=1000 data/hard
+    """
+    from benchmark.dataset_export import export_synthetic
+
+    export_synthetic(name, folder, force, out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -107,7 +107,7 @@ class Dataset(Sequence[Sample]):
         return self.samples[index]
 
 
-def content_hash(samples: Sequence[Sample]) -> str:
+def content_hash(samples: Iterable[Sample]) -> str:
     """16 hex digits over names, sizes, pixels and masks, in order."""
     digest = hashlib.sha256()
     for sample in samples:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmark.record import Latency
-from datasets.synthetic import make_sample
+from datasets.scenes.levels import LEVELS
+from datasets.scenes.scene import make_scene
 from detectors.base import Detector
 
 WARMUP = 3
@@ -127,7 +128,8 @@ def _settled(times: list[float]) -> bool:
 
 def _frames(batch: int, side: int) -> Tensor:
     """Synthetic frames (B, 1, side, side) in [0, 1]; of some methods, the time depends on them."""
-    frames = [make_sample(np.random.default_rng(k), "", side).image for k in range(batch)]
+    level = LEVELS["standard"]
+    frames = [make_scene(np.random.default_rng(k), level, side).image for k in range(batch)]
     return torch.from_numpy(np.stack(frames)).unsqueeze(1) / 255
 
 

@@ -451,33 +451,32 @@ def test_warns_of_maps_that_predict_nothing(masks: Path, tmp_path: Path) -> None
 def beside(tmp_path_factory):
     """A record of top_hat as a run leaves it, and of its 16-bit maps as `evaluate` does."""
     output = tmp_path_factory.mktemp("beside")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("datasets.synthetic.COUNTS", {"train": 3, "test": 4})
-        settings = Settings(protocols=tuple(list_protocols()), selection="last")
-        job = Job("synthetic", "top_hat", "none", 0, settings.without_training(), "quick")
-        run = RunFolder(job.folder(output))
-        environment = Environment(
-            harness="0", python="3", torch="2", platform="", device="cpu", threads=1,
-            precision="fp32",
-        )  # fmt: skip
-        cpu = torch.device("cpu")
-        fields = run_job(
-            job, run, cpu, environment, Inputs(None, None, False), EventWriter(io.StringIO())
-        )
-        ours = Record(
-            cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),
-            status="done", settings=job.settings.model_dump(mode="json"), started="", finished="",
-            command="", environment=environment, selection="last", **fields,
-        )  # fmt: skip
-        write_atomic(run.record, ours.to_json())
-        detector = create_detector("top_hat").eval()
-        for sample in datasets.load_dataset("synthetic"):
-            prob = predict(detector, sample.image, cpu, nullcontext)
-            levels = np.rint(prob.astype(np.float64) * 65535).astype(np.uint16)
-            save(output / "maps" / f"{sample.name}.png", levels)
-        method = METHOD._replace(recipe="quick")
-        truth = read_dataset("synthetic", None)
-        theirs = evaluate(output / "maps", truth, method, "all", output, "standard", QUIET)
+    name = "synthetic:test=4:train=3"
+    settings = Settings(protocols=tuple(list_protocols()), selection="last")
+    job = Job(name, "top_hat", "none", 0, settings.without_training(), "quick")
+    run = RunFolder(job.folder(output))
+    environment = Environment(
+        harness="0", python="3", torch="2", platform="", device="cpu", threads=1,
+        precision="fp32",
+    )  # fmt: skip
+    cpu = torch.device("cpu")
+    fields = run_job(
+        job, run, cpu, environment, Inputs(None, None, False), EventWriter(io.StringIO())
+    )
+    ours = Record(
+        cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),
+        status="done", settings=job.settings.model_dump(mode="json"), started="", finished="",
+        command="", environment=environment, selection="last", **fields,
+    )  # fmt: skip
+    write_atomic(run.record, ours.to_json())
+    detector = create_detector("top_hat").eval()
+    for sample in datasets.load_dataset(name):
+        prob = predict(detector, sample.image, cpu, nullcontext)
+        levels = np.rint(prob.astype(np.float64) * 65535).astype(np.uint16)
+        save(output / "maps" / f"{sample.name}.png", levels)
+    method = METHOD._replace(recipe="quick")
+    truth = read_dataset(name, None)
+    theirs = evaluate(output / "maps", truth, method, "all", output, "standard", QUIET)
     return output, run, ours, theirs
 
 
@@ -501,7 +500,7 @@ def test_stands_in_the_table_of_the_run(beside) -> None:
         names = [(row.detector, row.loss) for row in table.rows]
         assert names == [("theirs", "external"), ("top_hat", "none")]
         assert table.rows[0].summary("parameters") is None
-    (path,) = output.glob(f"runs/synthetic/theirs+external/seed0-{theirs.cell.id}/crops.npz")
+    (path,) = output.glob(f"runs/*/theirs+external/seed0-{theirs.cell.id}/crops.npz")
     ours, their = read_crops(run.crops), read_crops(path)
     np.testing.assert_array_equal(ours.masks, their.masks)
     np.testing.assert_allclose(ours.probs, their.probs, atol=1e-3)
