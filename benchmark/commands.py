@@ -269,8 +269,19 @@ def export(
 
 def docs(
     folder: Annotated[Path, typer.Argument(help="where to")] = Path("docs"),
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="folder with the real SIRST images; then the page on the synthetic set"),
+    ] = None,
 ) -> None:
-    """Write the computed pages of docs/: every protocol's verdict by eye, and what seeds buy."""
-    from benchmark.docs import write_docs
+    """Write the computed pages of docs/: every protocol's verdict by eye, and what seeds buy.
 
-    write_docs(folder, out)
+    With --data-root DIR instead the page that puts the synthetic set beside the SIRST images of
+    that folder: it is left alone without them (IRSTD_DATA_ROOT does not count here).
+    """
+    from benchmark.docs import write_docs, write_synthetic
+
+    if data_root is None:
+        write_docs(folder, out)
+    else:
+        write_synthetic(folder, data_root, out)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands import out
+from benchmark.commands import PLUGINS, out
 
 DATA_ROOT = typer.Option(help="folder with the downloaded data sets; or set IRSTD_DATA_ROOT")
 
@@ -122,6 +122,80 @@ def audit(
     from benchmark.audit import audit_dataset
 
     raise typer.Exit(audit_dataset(name, data_root, json, against, out))
+
+
+DATA_ROOT = typer.Option(help="folder with the downloaded datasets; or set IRSTD_DATA_ROOT")
+NAMED = "NAME, NAME:VARIANT or NAME:OPTION=VALUE; @SPLIT picks the part, e.g. sirst:idx_320@all"
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=NAMED)],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="e.g. trainval, or all for training and test together; the test split by default"
+        ),
+    ] = None,
+    data_root: Annotated[Path | None, DATA_ROOT] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="the contact sheet; default: results/datasets/NAME-SPLIT.png"
+        ),
+    ] = None,
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """Show what a data set looks like: a contact sheet, histograms, and its numbers.
+
+    The sheet has 12 images, evenly spaced from the smallest first target to the largest. Histograms
+    of size, SCR, contrast and place of the targets, and of the images, go to FILE-statistics.png.
+
+    Examples:
+
+      python run_benchmark.py datasets show synthetic
+
+      python run_benchmark.py datasets show sirst --split all --data-root DIR
+    """
+    from benchmark.data_figures.commands import show_set
+    from benchmark.listing import load_plugins
+
+    load_plugins(plugins)
+    show_set(name if split is None else f"{name}@{split}", data_root, output, out)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help=NAMED)],
+    second: Annotated[str, typer.Argument(metavar="B", help="likewise; the one compared with")],
+    data_root: Annotated[Path | None, DATA_ROOT] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="the figure, with the table beside it as FILE.csv; default: "
+            "results/datasets/A-vs-B.png",
+        ),
+    ] = None,
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """Put two data sets side by side: crops, histograms, spectra, and how much they overlap.
+
+    The overlap is that of the histograms: 1 if they are the same, 0 if they have nothing in common.
+    The ceiling beside it is what two sets of these sizes reach that are both drawn from B. Without
+    @SPLIT it is the test split.
+
+    Examples:
+
+      python run_benchmark.py datasets compare synthetic@train sirst@trainval --data-root DIR
+
+      python run_benchmark.py datasets compare sirst@trainval sirst@test --data-root DIR
+    """
+    from benchmark.data_figures.commands import compare_sets
+    from benchmark.listing import load_plugins
+
+    load_plugins(plugins)
+    compare_sets(first, second, data_root, output, out)
 
 
 @app.command()

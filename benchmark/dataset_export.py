@@ -20,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.store import write_atomic
 from datasets.base import Sample, content_hash
 from datasets.scenes.targets import MASK_LEVEL
-from datasets.synthetic import Recipe, Synthetic
+from datasets.synthetic import SceneSet, Synthetic
 
 TITLE = "Synthetic infrared images with small targets, exported by irstd-bench"
 """First line of README.txt, by which an earlier export is known."""
@@ -42,27 +42,27 @@ def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> 
         UserError: another set than the synthetic one, or a folder that is not to be written to.
         OSError: disk full and the like, with the file's name.
     """
-    recipe = _parse_recipe(name)
+    scene_set = _parse_scene_set(name)
     _clear(folder, force)
     write_atomic(folder / "README.txt", f"{TITLE}\n\n{UNFINISHED}\n")
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     hashes = {}
     for split in Synthetic.splits:
-        hashes[split] = content_hash(_written(recipe, split, folder, console))
+        hashes[split] = content_hash(_written(scene_set, split, folder, console))
     for split in Synthetic.splits:
-        names = [recipe.sample_name(split, i) for i in range(recipe.count(split))]
+        names = [scene_set.sample_name(split, i) for i in range(scene_set.count(split))]
         write_atomic(folder / f"{split}.txt", "\n".join(names) + "\n")
-    write_atomic(folder / "README.txt", _readme(name, recipe, hashes))
+    write_atomic(folder / "README.txt", _readme(name, scene_set, hashes))
     console.print(
-        f"{folder}: {recipe.train} training and {recipe.test} test images of {recipe.size} x "
-        f"{recipe.size} px, {recipe.bits} bit, level {recipe.level}",
+        f"{folder}: {scene_set.train} training and {scene_set.test} test images of "
+        f"{scene_set.size} x {scene_set.size} px, {scene_set.bits} bit, level {scene_set.level}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
 
 
-def _parse_recipe(name: str) -> Recipe:
-    """The recipe that a name stands for.
+def _parse_scene_set(name: str) -> SceneSet:
+    """The scene_set that a name stands for.
 
     Raises:
         UserError: unknown name or option, or a set that is not generated.
@@ -74,7 +74,7 @@ def _parse_recipe(name: str) -> Recipe:
         raise UserError(f"datasets export {name}: {wrong.pop()} cannot be set; both are written")
     if "variant" in chosen:
         chosen["level"] = chosen.pop("variant")
-    return Recipe(**chosen)
+    return SceneSet(**chosen)
 
 
 def _clear(folder: Path, force: bool) -> None:
@@ -100,10 +100,10 @@ def _clear(folder: Path, force: bool) -> None:
         shutil.rmtree(folder / part, ignore_errors=True)
 
 
-def _written(recipe: Recipe, split: str, folder: Path, console: Console) -> Iterator[Sample]:
+def _written(scene_set: SceneSet, split: str, folder: Path, console: Console) -> Iterator[Sample]:
     """The samples of a split, each one once it is on disk."""
-    for i in with_progress(range(recipe.count(split)), f"{split} images", console):
-        sample = recipe.sample(split, i)
+    for i in with_progress(range(scene_set.count(split)), f"{split} images", console):
+        sample = scene_set.sample(split, i)
         _save(folder / "images" / f"{sample.name}.png", sample.image)
         _save(folder / "masks" / f"{sample.name}.png", sample.mask.astype(np.uint8) * 255)
         yield sample
@@ -123,17 +123,17 @@ def _save(path: Path, pixels: np.ndarray) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _readme(name: str, recipe: Recipe, hashes: dict[str, str]) -> str:
-    levels = "8-bit grey" if recipe.bits == 8 else "14 bits in 16-bit grey, in steps of 4"
+def _readme(name: str, scene_set: SceneSet, hashes: dict[str, str]) -> str:
+    levels = "8-bit grey" if scene_set.bits == 8 else "14 bits in 16-bit grey, in steps of 4"
     return f"""{TITLE}
 
 made by    python run_benchmark.py datasets export {name} DIR
 version    irstd-bench {__version__}; numpy {np.__version__}, scipy {scipy.__version__}, \
 opencv {cv2.__version__} (others may round differently)
-level      {recipe.level}
-images     {recipe.size} x {recipe.size} px, {levels}; seed {recipe.seed}
-train.txt  {recipe.train} images, content hash {hashes["train"]}
-test.txt   {recipe.test} images, content hash {hashes["test"]}
+level      {scene_set.level}
+images     {scene_set.size} x {scene_set.size} px, {levels}; seed {scene_set.seed}
+train.txt  {scene_set.train} images, content hash {hashes["train"]}
+test.txt   {scene_set.test} images, content hash {hashes["test"]}
 
 images/NAME.png  the images
 masks/NAME.png   their masks, 0 or 255: target where the noise-free target signal exceeds \

@@ -60,7 +60,7 @@ class Synthetic(Dataset):
         seed: int = 0,
         bits: int = 8,
     ) -> None:
-        self.recipe = Recipe(variant or "standard", size, train, test, seed, bits)
+        self.scene_set = SceneSet(variant or "standard", size, train, test, seed, bits)
         super().__init__(root, split, variant)
 
     def read(self) -> list[Sample]:
@@ -68,11 +68,13 @@ class Synthetic(Dataset):
             raise UserError(
                 f"dataset 'synthetic' has no split '{self.split}'; it has: {', '.join(self.splits)}"
             )
-        return [self.recipe.sample(self.split, i) for i in range(self.recipe.count(self.split))]
+        return [
+            self.scene_set.sample(self.split, i) for i in range(self.scene_set.count(self.split))
+        ]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SceneSet:
     """All that the images of a synthetic set follow from; see `Synthetic`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The pages in `docs/` that are computed: the metric protocols by eye, and what seeds buy."""
+"""The pages in `docs/` that are computed: protocols by eye, what seeds buy, the synthetic set."""
 
 from __future__ import annotations
 
@@ -24,13 +24,39 @@ def write_docs(folder: Path, console: Console) -> list[Path]:
     from benchmark.docs import gallery, protocols, seeds, seeds_figure
     from benchmark.docs.pictures import png
     from benchmark.report.style import drawing
-    from benchmark.store import write_atomic
 
     contents: dict[str, str | bytes] = {"protocols.md": protocols.page(), "seeds.md": seeds.page()}
     with drawing():
         for group in protocols.GROUPS:
             contents[group.picture] = png(gallery.gallery_figure(group.scenes, group.columns))
         contents["seeds.png"] = png(seeds_figure.seeds_figure())
+    return _write(folder, contents, console)
+
+
+def write_synthetic(folder: Path, root: Path, console: Console) -> list[Path]:
+    """Write `synthetic.md` with its pictures: the synthetic set beside the real SIRST images.
+
+    Args:
+        folder: where to; made if it is not there.
+        root: folder that holds SIRST.
+        console: where the list of written files goes.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: SIRST is not there, or a file of it is broken.
+        OSError: a file cannot be written.
+    """
+    from benchmark.docs.synthetic import contents
+
+    return _write(folder, contents(root, console), console)
+
+
+def _write(folder: Path, contents: dict[str, str | bytes], console: Console) -> list[Path]:
+    """Write files by name; returns their paths."""
+    from benchmark.store import write_atomic
+
     for name, content in contents.items():
         write_atomic(folder / name, content)
         console.print(f"wrote {folder / name}", highlight=False, markup=False, soft_wrap=True)

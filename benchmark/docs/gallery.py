@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,6 +17,7 @@ from benchmark.docs.scenes import Scene
 from benchmark.docs.verdicts import REFERENCE, cells
 from benchmark.evaluation.metrics.components import label_components
 from benchmark.evaluation.metrics.matching import RADIUS
+from benchmark.report.pixels import outline
 from benchmark.report.style import PAGE, new_figure
 
 _PAPER, _FOUND, _MISSED, _FALSE = "#f4f4f4", "#00a878", "#e8112d", "#ffc20a"
@@ -91,8 +91,8 @@ def draw_scene(axes: Axes, scene: Scene) -> None:
     grid = {"colors": "0.83", "lw": 0.35, "zorder": 2}
     axes.vlines(np.arange(1, width) - 0.5, -0.5, height - 0.5, **grid)
     axes.hlines(np.arange(1, height) - 0.5, -0.5, width - 0.5, **grid)
-    _outline(axes, truth, _TARGET, "-", 1.3)
-    _outline(axes, predicted, _PREDICTION, (0, (2.2, 1.6)), 1.3)
+    outline(axes, truth, _TARGET, "-", 1.3)
+    outline(axes, predicted, _PREDICTION, (0, (2.2, 1.6)), 1.3)
     labels_at: list[tuple[float, float]] = []
     for binary, letter, marker, (size, halo), color, sides in (
         (truth, "T", "+", (7, 2.8), _TARGET, _TARGET_SIDES),
@@ -160,18 +160,6 @@ def _label_place(
     ]
     inside = (bottom - 0.1, (left + right) / 2)
     return [*free, *possible, inside][0]
-
-
-def _outline(axes: Axes, binary: np.ndarray, color: str, dash: object, width: float) -> None:
-    """A line along all edges between on and off."""
-    padded = np.pad(binary, 1)
-    across = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])  # edges that run left to right
-    down = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
-    lines = [((c - 0.5, r - 0.5), (c + 0.5, r - 0.5)) for r, c in across]
-    lines += [((c - 0.5, r - 0.5), (c - 0.5, r + 0.5)) for r, c in down]
-    axes.add_collection(
-        LineCollection(lines, colors=color, linewidths=width, linestyles=[dash], zorder=4)
-    )
 
 
 def _draw_verdicts(axes: Axes, scene: Scene, columns: Sequence[str]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
+from benchmark.docs.markdown import table
 from benchmark.docs.power import (
     best_of_three,
     detectable,
@@ -37,7 +37,7 @@ def page() -> str:
     spread = max(IOU) - min(IOU)
     pd_std, pd = stdev(RUNS["Pd"]), mean(RUNS["Pd"]) / 100
     by_images = 100 * (pd * (1 - pd) / TARGETS) ** 0.5
-    published = _table(
+    published = table(
         ["seed", *(str(seed) for seed in SEEDS), "mean", "sample std"],
         (
             [name, *(f"{value:.2f}" for value in values), f"{mean(values):.2f}",
@@ -45,7 +45,7 @@ def page() -> str:
             for name, values in RUNS.items()
         ),
     )  # fmt: skip
-    means = _table(
+    means = table(
         ["n seeds", *map(str, COUNTS)],
         (
             ["mean known to ±", *(f"{half_width(STD, n):.1f}" for n in COUNTS)],
@@ -56,7 +56,7 @@ def page() -> str:
             ],
         ),
     )
-    wrong = _table(
+    wrong = table(
         ["true difference", *(f"{d:g}" for d in DIFFERENCES)],
         (
             *(
@@ -146,8 +146,3 @@ support nor refute.
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.005 else "under 0.5 %"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

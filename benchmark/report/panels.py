@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark.report.aggregate import Row, Table
+from benchmark.report.pixels import stretch
 from benchmark.report.style import PAGE, loss_label, new_figure
 
 _THRESHOLD = 0.5
@@ -74,7 +75,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, prob: np.ndarray) -> np.ndarray
     """The crop in grey with hits, misses and false pixels in colour: (h, w, 3) in [0, 1]."""
     predicted = prob.astype(np.float32) > _THRESHOLD
     # Dimmed, so that a bright target does not hide the colours.
-    picture = np.repeat(_stretch(image)[..., None] * 0.6, 3, axis=2)
+    picture = np.repeat(stretch(image)[..., None] * 0.6, 3, axis=2)
     for where, color in (
         (predicted & mask, _HIT),
         (~predicted & mask, _MISS),
@@ -88,12 +89,6 @@ def _same_crops(first: Crops, other: Crops) -> bool:
     return np.array_equal(first.names, other.names) and np.array_equal(first.masks, other.masks)
 
 
-def _stretch(image: np.ndarray) -> np.ndarray:
-    """Grey values to [0, 1] between the 0.5 and 99.9 percentile: infrared images are flat."""
-    low, high = np.percentile(image, (0.5, 99.9))
-    return np.clip((image - low) / max(high - low, 1.0), 0, 1)
-
-
 def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     first = shown[0][1]
     count, height, width = first.images.shape
@@ -103,7 +98,7 @@ def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.01, hspace=0.0)
     axes = figure.subplots(count, len(shown) + 2, squeeze=False)
     for line, name in enumerate(first.names):
-        pictures = [_stretch(first.images[line]), first.masks[line]]
+        pictures = [stretch(first.images[line]), first.masks[line]]
         pictures += [overlay(c.images[line], c.masks[line], c.probs[line]) for _, c in shown]
         for place, picture in zip(axes[line], pictures, strict=True):
             place.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.errors import UserError
-from datasets.synthetic import Recipe
+from datasets.synthetic import SceneSet
 from tests.bench._timing import interleave
 
 SIDES = (128, 256, 512)
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         for level in ("standard", "hard"):
             work = {
                 "floor": partial(floor, side, options.images),
-                "ours": partial(make, Recipe(level=level, size=side), options.images),
+                "ours": partial(make, SceneSet(level=level, size=side), options.images),
             }
             times = interleave(work, torch.device("cpu"), options.seconds / len(SIDES) / 2, least=3)
             each = {k: statistics.median(v) / options.images * 1e3 for k, v in times.items()}
@@ -63,10 +63,10 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def make(recipe: Recipe, images: int) -> None:
+def make(scene_set: SceneSet, images: int) -> None:
     """What a data set does."""
     for i in range(images):
-        recipe.sample("train", i)
+        scene_set.sample("train", i)
 
 
 def floor(side: int, images: int) -> None:

@@ -22,6 +22,8 @@ from tests.e2e.commands import ROOT
         ["datasets", "audit", "--help"],
         ["datasets", "list", "--data-root", "."],
         ["--dataset", "folder:.", "--dry-run"],
+        ["datasets", "show", "--help"],
+        ["datasets", "compare", "--help"],
     ],
     ids=" ".join,
 )

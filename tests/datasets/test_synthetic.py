@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.metrics.outcomes import Outcomes
 from datasets import list_datasets, load_dataset
 from datasets.base import content_hash
-from datasets.synthetic import Recipe
+from datasets.synthetic import SceneSet
 from tests.datasets.test_sets import REAL, needs_real
 from tests.e2e.commands import ROOT
 
@@ -50,7 +50,7 @@ def test_a_longer_split_begins_with_a_shorter_one(level):
 
 def test_no_backdrop_is_in_two_images():
     backgrounds = [
-        Recipe(level=level, size=64, seed=seed).scene(split, i).background
+        SceneSet(level=level, size=64, seed=seed).scene(split, i).background
         for level in ("standard", "easy", "hard")
         for seed in (0, 1)
         for split in ("train", "test")

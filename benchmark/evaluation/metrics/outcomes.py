@@ -11,15 +11,13 @@ import cv2
 import numpy as np
 from scipy.ndimage import find_objects
 
+from benchmark.evaluation.metrics.clutter import Box, contrasts, widened
 from benchmark.evaluation.metrics.components import label_components
 from benchmark.evaluation.metrics.matching import RADIUS, centroid_distances, match
 
 REACH = 3
 """A prediction with a pixel up to so many px from a target, in rows and in columns, is near it."""
-NEIGHBOURHOOD = 20
-"""Width of the local background around a target's bounding box, px: d of Gao et al., TIP 2013."""
 
-Box = tuple[slice, slice]
 Columns = dict[str, list[Any]]
 
 _TARGETS = ("image", "area", "scr", "outcome", "predicted_area", "intersection", "distance")
@@ -37,9 +35,7 @@ class Outcomes:
         merged   one of them is matched to another target, or overlaps one
         shifted  otherwise: a prediction of its own, with its centroid too far off
 
-    The signal-to-clutter ratio is |mean of the target - mean of the background| / standard
-    deviation of the background (Gao et al., TIP 2013), where the background is the pixels up to
-    20 px from the bounding box without all targets grown by 1 px.
+    The signal-to-clutter ratio is that of `clutter.contrasts`.
 
     State: the columns of `record.Targets` and `record.FalseAlarms`, and `images`, a number.
     """
@@ -99,7 +95,7 @@ class _Scene:
         hits = [(t, self.partner.get(t)) for t in range(count)]
         return {
             "area": self.targets.area.tolist(),
-            "scr": [None] * count if image is None else self._contrasts(image),
+            "scr": [None] * count if image is None else self._clutter_ratios(image),
             "outcome": [kinds.get(t, "hit") for t in range(count)],
             "predicted_area": [0 if p is None else int(self.predictions.area[p]) for _, p in hits],
             "intersection": [self.shared.get(pair, 0) for pair in hits],
@@ -163,24 +159,15 @@ class _Scene:
 
     def _reached(self, t: int) -> set[int]:
         """Predictions with a pixel up to REACH from a target."""
-        window = _widened(self.boxes[t], REACH)
+        window = widened(self.boxes[t], REACH)
         square = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
         grown = cv2.dilate((self.target_map[window] == t + 1).view(np.uint8), square)
         found = np.unique(self.prediction_map[window][grown > 0])
         return set((found[found > 0] - 1).tolist())
 
-    def _contrasts(self, image: np.ndarray) -> list[float | None]:
+    def _clutter_ratios(self, image: np.ndarray) -> list[float | None]:
         """Signal-to-clutter ratio of each target; None where the background is empty or flat."""
-        background = cv2.dilate(self.mask.view(np.uint8), np.ones((3, 3), np.uint8)) == 0
-        ratios: list[float | None] = []
-        for t, box in enumerate(self.boxes):
-            window = _widened(box, NEIGHBOURHOOD)
-            around = image[window][background[window]].astype(np.float64)
-            # Grey levels are integers, so a flat background has a deviation of exactly 0.
-            spread = around.std() if around.size else 0.0
-            signal = image[box][self.target_map[box] == t + 1].mean(dtype=np.float64)
-            ratios.append(float(abs(signal - around.mean()) / spread) if spread else None)
-        return ratios
+        return [c.scr for c in contrasts(image, self.mask, self.target_map, self.boxes)]
 
 
 def _extend(columns: Columns, image: int, more: Columns) -> None:
@@ -188,9 +175,3 @@ def _extend(columns: Columns, image: int, more: Columns) -> None:
     columns["image"].extend([image] * len(more["area"]))
     for name, column in more.items():
         columns[name].extend(column)
-
-
-def _widened(box: Box, margin: int) -> Box:
-    """A box with a margin on every side, cut off at the first row and column."""
-    rows, columns = (slice(max(side.start - margin, 0), side.stop + margin) for side in box)
-    return rows, columns
