@@ -30,30 +30,36 @@ def find_regions(mask: Tensor, reach: int) -> Regions:
     every other pixel within `reach` px of it (in king's moves) that is not nearer to another one; a
     pixel as near to two goes to one of them. Regions end at the border of the image.
 
-    Labels spread by 3 x 3 max pooling, so this runs where the mask lies; it takes one pooling for
-    every px that the longest path inside a target has, and `reach` more.
+    Works where the mask lies, on lists of the pixels concerned: their number sets the time.
 
     Args:
         mask: (B, 1, H, W).
         reach: px.
     """
     h, w = mask.shape[-2:]
-    on = mask != 0
-    numbers = torch.arange(1, h * w + 1, device=mask.device, dtype=torch.float64).view(1, 1, h, w)
-    label = numbers * on
-    while True:  # until each component carries the largest number among its pixels
-        spread = _largest_near(label) * on
-        if torch.equal(spread, label):
+    label = F.pad(mask != 0, (1, 1, 1, 1)).long().flatten()  # a border, so that all have neighbours
+    width, area = w + 2, (h + 2) * (w + 2)
+    steps = torch.arange(-1, 2, device=mask.device)
+    around = (steps[:, None] * width + steps).flatten()
+
+    pixel = label.nonzero().squeeze(1)
+    label[pixel] = pixel
+    while True:  # until each component carries its largest pixel
+        near = label[pixel[:, None] + around].amax(1)
+        if torch.equal(near, label[pixel]):
             break
-        label = spread
+        label[pixel] = label[near]  # what that pixel has heard of: far fewer rounds
+
+    ring, rings = pixel, [pixel]
     for _ in range(reach):
-        label = torch.where(label == 0, _largest_near(label), label)
-    flat = label.flatten()
-    pixel = flat.nonzero().squeeze(1)
-    image = pixel // (h * w)
-    keys, target = torch.unique(image * (h * w + 1) + flat[pixel].long(), return_inverse=True)
-    return Regions(pixel, target, keys // (h * w + 1))
+        ring = (ring[:, None] + around).flatten().unique()
+        row, column = ring % area // width, ring % width
+        inside = (row > 0) & (row <= h) & (column > 0) & (column <= w)
+        ring = ring[inside & (label[ring] == 0)]
+        label[ring] = label[ring[:, None] + around].amax(1)
+        rings.append(ring)
 
-
-def _largest_near(label: Tensor) -> Tensor:
-    return F.max_pool2d(label, 3, stride=1, padding=1)
+    pixel = torch.cat(rings)
+    root, target = torch.unique(label[pixel], return_inverse=True)
+    row, column = pixel % area // width - 1, pixel % width - 1
+    return Regions(pixel // area * (h * w) + row * w + column, target, root // area)
