@@ -269,7 +269,39 @@ def export(
 def docs(
     folder: Annotated[Path, typer.Argument(help="where to")] = Path("docs"),
 ) -> None:
-    """Write the computed pages of docs/: every protocol's verdict by eye, and what seeds buy."""
+    """Write the computed pages of docs/: protocols by eye, what seeds buy, losses by curves."""
     from benchmark.docs import write_docs
 
     write_docs(folder, out)
+
+
+def losses(
+    names: Annotated[
+        str, typer.Option("--losses", "--loss", help="names, comma lists, wildcards; '*' is all")
+    ] = "*",
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="draw them while a disc grows and moves"),
+    ] = None,
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """What losses make of right, empty and wrong predictions; with --plot, their curves.
+
+    Examples:
+
+      python run_benchmark.py losses
+
+      python run_benchmark.py losses --losses sls,sls_centroid:per_target=true --plot a.png
+
+    docs/losses.md explains what to see.
+    """
+    from benchmark.docs.losses import plot_losses, print_losses
+    from benchmark.listing import load_plugins
+    from losses import REGISTRY
+
+    load_plugins(plugins)
+    chosen = REGISTRY.match([names])
+    if plot is None:
+        print_losses(chosen, out)
+        return
+    plot_losses(chosen, plot, out)

@@ -64,7 +64,9 @@ def scale_term(pair: Pair) -> Tensor:
 def size_weight(P: Tensor, T: Tensor) -> Tensor:
     """alpha = (min(P, T) + V) / (max(P, T) + V), V = ((P - T) / 2)^2 the variance of the two.
 
-    It is 1 for equal sizes, about 2/3 at worst, and near 1 again when they differ hugely.
+    It is 1 for equal sizes, least where they differ by some pixels, and near 1 again where they
+    differ hugely. How low it falls depends on T: an empty prediction has T / (T + 4), which is 0.43
+    for 3 px, 0.69 for 9 and 0.96 for 100.
     """
     V = ((P - T) / 2) ** 2
     return _ratio(torch.minimum(P, T) + V, torch.maximum(P, T) + V)
