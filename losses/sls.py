@@ -115,7 +115,8 @@ def target_centroid_term(prob: Tensor, target: Tensor, reach: int = REACH) -> Te
 
     0 where the prediction in the region is centred on the target, 1 where all of it is at the
     farthest point. Predictions outside all regions do not count, and a region without any gives 0
-    with a finite gradient: misses and false alarms are the scale term's. 0 without targets.
+    with a finite gradient: misses and false alarms are the scale term's. So at the border of its
+    region a wrong prediction is pushed out, not back. 0 without targets.
 
     Args:
         prob: (B, 1, H, W), probabilities.

@@ -177,8 +177,8 @@ kept as released, not to be used.
 ![Loss and slope while a centred disc grows]({PICTURES[0]})
 
 A soft disc on the centre of a target; at its edge the probability falls from 0.73 to 0.27 within
-{2 * EDGE:g} px. Every loss is divided by its value for an empty map, so that cross entropy, a mean over
-65536 pixels, fits beside the others. The slope is by the logarithm of the area. A disc with a soft
+{2 * EDGE:g} px. Every loss is divided by its value for an empty map, so that cross entropy, a
+mean over 65536 pixels, fits beside the others. The slope is by the logarithm of the area. A disc with a soft
 edge is no set of pixels, so no loss reaches 0. Area of the disc over that of the target where each
 loss is least:
 
@@ -193,7 +193,8 @@ loss is least:
 ![Loss and slope while a disc of the right size moves]({PICTURES[1]})
 
 The disc has the target's area and moves right. The shift in px up to which the slope stays above
-1 % of an empty map's loss per px, of at most 24:
+1 % of an empty map's loss per px, of at most 24 (at whole px; `focal` of 3 px is nearly flat in the
+long run, but swings as the disc crosses the grid):
 
 {drift}
 
@@ -231,7 +232,7 @@ targets are of that order, so moving them costs little. Of a perfect copy in the
 The maps show the cost of the same 3 px by the target's place: the term is not invariant to shifts
 or flips. In `sls_centroid` (ours) these 3 px cost {centroid:.4f} at every size and place: the
 distance of the centres of mass over the image's diagonal. `sls_centroid:per_target=true` compares
-every target with the prediction within 8 px of it.
+every target with the prediction within 8 px of it: steeper, but beyond that the term is 0 again.
 
 In SLS the term acts more through the coarse outputs of a network with deep supervision: moving
 1 px from a quarter to three quarters of both sides costs {_coarse():.2f} on a map of 32 x 32, and

@@ -10,7 +10,14 @@ from tests.e2e.commands import ROOT
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list"], ["--dry-run"], ["list", "protocols"], ["report", "--help"]],
+    [
+        ["--help"],
+        ["list"],
+        ["--dry-run"],
+        ["list", "protocols"],
+        ["report", "--help"],
+        ["losses", "--help"],
+    ],
     ids=" ".join,
 )
 def test_never_imports_torch(arguments):
