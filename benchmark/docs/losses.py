@@ -178,9 +178,9 @@ kept as released, not to be used.
 
 A soft disc on the centre of a target; at its edge the probability falls from 0.73 to 0.27 within
 {2 * EDGE:g} px. Every loss is divided by its value for an empty map, so that cross entropy, a
-mean over 65536 pixels, fits beside the others. The slope is by the logarithm of the area. A disc with a soft
-edge is no set of pixels, so no loss reaches 0. Area of the disc over that of the target where each
-loss is least:
+mean over 65536 pixels, fits beside the others. The slope is by the logarithm of the area. A disc
+with a soft edge is no set of pixels, so no loss reaches 0. Area of the disc over that of the target
+where each loss is least:
 
 {best}
 

@@ -17,9 +17,9 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.docs import discs, gallery, losses, power, protocols, seeds, verdicts, write_docs
+from benchmark.docs.losses_figure import scale_figure
 from benchmark.docs.pictures import DPI, png
 from benchmark.docs.scenes import EMPTY, SCENES, Scene
-from benchmark.docs.losses_figure import scale_figure
 from benchmark.docs.seeds_figure import seeds_figure
 from benchmark.errors import UserError
 from benchmark.evaluation import list_protocols
