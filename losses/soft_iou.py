@@ -53,6 +53,7 @@ class SoftIoULoss(Loss):
     name = "soft_iou"
     paper = "Optimizing Intersection-over-Union in Deep Neural Networks for Image Segmentation"
     source = (
+        "Rahman and Wang, ISVC 2016 (without smoothing); "
         "checked against github.com/Lliu666/MSHNet@7c5194b (per image) and "
         "github.com/YeRen123455/Infrared-Small-Target-Detection@21584be (whole batch)"
     )

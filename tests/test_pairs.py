@@ -25,7 +25,7 @@ EPOCH = 10
 STEPS = 20
 FALL = 0.99  # of the first value
 LOSSES = [*list_losses(), "sls_centroid:per_target=true"]
-HEAVY = 10.0  # millions of parameters; 20 steps of one such pair take 10 s
+HEAVY = 10.0  # millions of parameters: UIU-Net, as long as all the others together
 
 detectors = [
     pytest.param(
