@@ -175,7 +175,7 @@ def benchmark(
 app.command(name="list")(commands.list_)
 for command in (
     commands.show, commands.report, commands.profile, commands.predict, commands.evaluate,
-    commands.export, commands.docs,
+    commands.export, commands.docs, commands.losses,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(dataset_commands.app, name="datasets")

@@ -274,7 +274,7 @@ def docs(
         typer.Option(help="folder with the real SIRST images; then the page on the synthetic set"),
     ] = None,
 ) -> None:
-    """Write the computed pages of docs/: every protocol's verdict by eye, and what seeds buy.
+    """Write the computed pages of docs/: protocols by eye, what seeds buy, losses.
 
     With --data-root DIR instead the page that puts the synthetic set beside the SIRST images of
     that folder: it is left alone without them (IRSTD_DATA_ROOT does not count here).
@@ -285,3 +285,35 @@ def docs(
         write_docs(folder, out)
     else:
         write_synthetic(folder, data_root, out)
+
+
+def losses(
+    names: Annotated[
+        str, typer.Option("--losses", "--loss", help="names, comma lists, wildcards; '*' is all")
+    ] = "*",
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="draw them while a disc grows and moves"),
+    ] = None,
+    plugins: Annotated[Path | None, PLUGINS] = None,
+) -> None:
+    """What losses make of right, empty and wrong predictions; with --plot, their curves.
+
+    Examples:
+
+      python run_benchmark.py losses
+
+      python run_benchmark.py losses --losses sls,sls_centroid:per_target=true --plot a.png
+
+    docs/losses.md explains what to see.
+    """
+    from benchmark.docs.losses import plot_losses, print_losses
+    from benchmark.listing import load_plugins
+    from losses import REGISTRY
+
+    load_plugins(plugins)
+    chosen = REGISTRY.match([names])
+    if plot is None:
+        print_losses(chosen, out)
+        return
+    plot_losses(chosen, plot, out)

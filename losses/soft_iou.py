@@ -18,8 +18,15 @@ def overlap(prob: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         P (predicted), T (target) and I (their intersection), each (B,), in pixels.
     """
-    dims = (1, 2, 3)
-    return prob.sum(dims), target.sum(dims), (prob * target).sum(dims)
+    return pixel_sum(prob), pixel_sum(target), pixel_sum(prob * target)
+
+
+def pixel_sum(m: Tensor) -> Tensor:
+    """Sum of each map of (B, 1, H, W), as (B,).
+
+    Over rows, then over columns: faster on a CPU than over both at once.
+    """
+    return m.sum((1, 2)).sum(1)
 
 
 def soft_iou(prob: Tensor, target: Tensor, whole_batch: bool = False) -> Tensor:
@@ -46,6 +53,7 @@ class SoftIoULoss(Loss):
     name = "soft_iou"
     paper = "Optimizing Intersection-over-Union in Deep Neural Networks for Image Segmentation"
     source = (
+        "Rahman and Wang, ISVC 2016 (without smoothing); "
         "checked against github.com/Lliu666/MSHNet@7c5194b (per image) and "
         "github.com/YeRen123455/Infrared-Small-Target-Detection@21584be (whole batch)"
     )

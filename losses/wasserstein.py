@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from losses.base import Loss
-from losses.moments import moments
+from losses.moments import moments, profiles
 from losses.soft_iou import soft_iou
 
 
@@ -30,11 +30,12 @@ def nwd(prob: Tensor, target: Tensor, constant: float = 12.8) -> Tensor:
     Returns:
         (B,), in [0, 1]. It is blind to the mass: half the probability everywhere changes nothing.
     """
-    (c_p, v_p), (c_t, v_t) = moments(prob), moments(target)
+    predicted, true = profiles(prob), profiles(target)
+    (c_p, v_p), (c_t, v_t) = moments(predicted), moments(true)
     s_p, s_t = ((3 * v + 1 / 4).sqrt() for v in (v_p, v_t))
     # vector_norm, unlike a root of a sum of squares, has gradient 0 where the distance is 0
     distance = torch.linalg.vector_norm(torch.cat([c_p - c_t, s_p - s_t], 1), dim=1)
-    return torch.exp(-distance * (target.sum((1, 2, 3)) > 0) / constant)
+    return torch.exp(-distance * (true.mass > 0) / constant)
 
 
 class NWDLoss(Loss):

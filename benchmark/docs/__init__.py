@@ -1,4 +1,4 @@
-"""The pages in `docs/` that are computed: protocols by eye, what seeds buy, the synthetic set."""
+"""The computed pages in `docs/`: protocols by eye, what seeds buy, losses, the synthetic set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 def write_docs(folder: Path, console: Console) -> list[Path]:
-    """Write `protocols.md` and `seeds.md` with their pictures; the same bytes every time.
+    """Write `protocols.md`, `seeds.md` and `losses.md` and pictures; the same bytes every time.
 
     Args:
         folder: where to; made if it is not there.
@@ -20,16 +20,22 @@ def write_docs(folder: Path, console: Console) -> list[Path]:
     Raises:
         OSError: a file cannot be written.
     """
-    # Here, not at the top: whoever imports the package need not wait for matplotlib and SciPy.
-    from benchmark.docs import gallery, protocols, seeds, seeds_figure
+    # Here, not at the top: whoever imports the package need not wait for matplotlib and torch.
+    from benchmark.docs import gallery, losses, losses_figure, protocols, seeds, seeds_figure
     from benchmark.docs.pictures import png
     from benchmark.report.style import drawing
 
-    contents: dict[str, str | bytes] = {"protocols.md": protocols.page(), "seeds.md": seeds.page()}
+    contents: dict[str, str | bytes] = {
+        "protocols.md": protocols.page(),
+        "seeds.md": seeds.page(),
+        "losses.md": losses.page(),
+    }
     with drawing():
         for group in protocols.GROUPS:
             contents[group.picture] = png(gallery.gallery_figure(group.scenes, group.columns))
         contents["seeds.png"] = png(seeds_figure.seeds_figure())
+        for name, figure in zip(losses.PICTURES, losses_figure.figures(losses.SHOWN), strict=True):
+            contents[name] = png(figure)
     return _write(folder, contents, console)
 
 

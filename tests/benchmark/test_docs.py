@@ -10,15 +10,18 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
-from benchmark.docs import gallery, power, protocols, seeds, verdicts, write_docs
+from benchmark.docs import discs, gallery, losses, power, protocols, seeds, verdicts, write_docs
+from benchmark.docs.losses_figure import scale_figure
 from benchmark.docs.pictures import DPI, png
 from benchmark.docs.scenes import EMPTY, SCENES, Scene
 from benchmark.docs.seeds_figure import seeds_figure
+from benchmark.errors import UserError
 from benchmark.evaluation import list_protocols
 from benchmark.report.style import drawing
 
@@ -159,7 +162,11 @@ def test_pictures_are_the_same_bytes_on_repeat(monkeypatch: pytest.MonkeyPatch) 
 
     def draw() -> list[bytes]:
         with drawing():
-            return [png(gallery.gallery_figure(EMPTY[:1], ("hit",))), png(seeds_figure())]
+            return [
+                png(gallery.gallery_figure(EMPTY[:1], ("hit",))),
+                png(seeds_figure()),
+                png(scale_figure()),
+            ]
 
     first = draw()
     assert first == draw()
@@ -183,9 +190,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[
 
 def test_write_docs(written: tuple[list[Path], list[Figure], str]) -> None:
     paths, _, said = written
-    pictures = [*(group.picture for group in protocols.GROUPS), "seeds.png"]
-    assert [path.name for path in paths] == ["protocols.md", "seeds.md", *pictures]
-    pages = "".join(path.read_text(encoding="utf-8") for path in paths[:2])
+    pictures = [*(group.picture for group in protocols.GROUPS), "seeds.png", *losses.PICTURES]
+    assert [path.name for path in paths] == ["protocols.md", "seeds.md", "losses.md", *pictures]
+    pages = "".join(path.read_text(encoding="utf-8") for path in paths[:3])
     for path in paths:
         assert f"wrote {path}" in said
         assert path.suffix == ".md" or f"]({path.name})" in pages
@@ -214,7 +221,7 @@ def test_pictures_show_every_scene_and_protocol_and_cut_nothing(
 def test_seeds_figure_shows_the_three_runs(
     written: tuple[list[Path], list[Figure], str],
 ) -> None:
-    runs, seen, wins = written[1][-1].axes
+    runs, seen, wins = written[1][len(protocols.GROUPS)].axes
     assert list(runs.lines[0].get_ydata()) == [76.55, 81.75, 83.69]
     assert all(len(line.get_xdata()) in (1, 19) for line in seen.lines)
     curves = [line.get_ydata() for line in wins.lines if len(line.get_xdata()) > 1]
@@ -222,7 +229,10 @@ def test_seeds_figure_shows_the_three_runs(
     assert all((more < fewer)[1:].all() for fewer, more in itertools.pairwise(curves))
 
 
-@pytest.mark.parametrize(("name", "page"), [("protocols", protocols.page), ("seeds", seeds.page)])
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("protocols", protocols.page), ("seeds", seeds.page), ("losses", losses.page)],
+)
 def test_committed_pages_are_up_to_date(name: str, page) -> None:
     committed = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert committed == page(), "run `python run_benchmark.py docs` and commit docs/"
@@ -234,3 +244,51 @@ def test_links_of_the_fault_table_lead_to_scenes() -> None:
     text = protocols.page()
     for scene in SCENES:
         assert text.count(f'<a id="{protocols._anchor(scene.title)}">') == 1
+
+
+def test_discs_and_targets_have_the_area_and_place_they_claim() -> None:
+    for area in discs.AREAS:
+        mask = discs.target(area)
+        assert mask.sum() == area
+        assert discs.centre(mask) == pytest.approx(discs.MIDDLE, abs=0.6)
+    large = discs.disc(torch.tensor(400.0), 100.3, 50.6).sigmoid()[0, 0]
+    assert large.sum().item() == pytest.approx(400, rel=0.02)
+    assert (large.sum(1) @ torch.arange(discs.SIDE).double() / large.sum()).item() == (
+        pytest.approx(100.3, abs=0.01)
+    )
+
+
+@pytest.mark.parametrize("sweep", [discs.grow, discs.move])
+def test_slopes_of_the_figures_are_those_of_the_values(sweep) -> None:
+    curve = sweep("soft_iou", 100)
+    along = np.log(curve.x) if sweep is discs.grow else curve.x
+    mean_slope = (curve.slope[1:] + curve.slope[:-1]) / 2
+    assert np.trapezoid(curve.slope, along) == pytest.approx(np.ptp(curve.value[[0, -1]]), abs=0.05)
+    assert np.corrcoef(mean_slope, np.diff(curve.value) / np.diff(along))[0, 1] > 0.95
+
+
+def test_the_weight_of_sls_comes_back_to_one() -> None:
+    """Spec section 1: for 9 px 0.69 for nothing, 0.68 for 1 px, 1 for 9, 0.78 for 20."""
+    curve = discs.weight(9)
+    found = np.interp([1 / 9, 1, 20 / 9, 100], curve.x, curve.alpha)
+    assert found == pytest.approx([0.68, 1, 0.78, 1], abs=0.005)
+    # SLS-2 of the spec: a target of 9 px from a quarter to three quarters of 256 x 256
+    assert discs.shifted_location(9, (64.0, 64.0), (128.0, 128.0)) == pytest.approx(0.371, abs=1e-3)
+
+
+def test_losses_command_tells_reductions_apart_and_refuses_bad_files(tmp_path: Path) -> None:
+    by_name = {s.name: s for s in losses.summaries(["soft_iou", "soft_iou_batch", "dice_mshnet"])}
+    assert [s.over for s in by_name.values()] == ["image", "batch", "image"]
+    assert by_name["dice_mshnet"].perfect == pytest.approx(1 - 19 / 28, abs=1e-4)
+    console = Console(file=io.StringIO(), width=200)
+    losses.print_losses(["soft_iou_batch"], console)
+    assert "batch" in console.file.getvalue()
+    for file, names, message in (
+        (tmp_path / "a.pdf", ["sls"], ".png"),
+        (tmp_path / "no" / "a.png", ["sls"], "no such folder"),
+        (tmp_path / "a.png", ["sls"] * 9, "at most 8"),
+    ):
+        with pytest.raises(UserError, match=message):
+            losses.plot_losses(names, file, console)
+    losses.plot_losses(["soft_iou"], tmp_path / "a.png", console)
+    assert (tmp_path / "a.png").stat().st_size > 10_000

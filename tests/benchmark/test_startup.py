@@ -24,6 +24,7 @@ from tests.e2e.commands import ROOT
         ["--dataset", "folder:.", "--dry-run"],
         ["datasets", "show", "--help"],
         ["datasets", "compare", "--help"],
+        ["losses", "--help"],
     ],
     ids=" ".join,
 )

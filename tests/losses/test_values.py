@@ -8,13 +8,17 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from losses import create_loss
 from losses.cross_entropy import bce, focal
-from losses.moments import moments
-from losses.sls import centroid_term
+from losses.moments import moments, profiles
+from losses.regions import find_regions
+from losses.sls import REACH, Pair, centroid_term, target_centroid_term
 from losses.tversky import tversky
 from losses.wasserstein import nwd
+from tests.oracles import flood
 
 MAIN = 10
 TARGET = ("....", ".##.", ".##.", "....")  # T = 4
@@ -37,6 +41,10 @@ def rectangle(y, x, h, w, shape=(40, 48)) -> torch.Tensor:
     m = torch.zeros(1, 1, *shape)
     m[..., y : y + h, x : x + w] = 1
     return m
+
+
+def centroid(prob: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return centroid_term(Pair.of(prob, target))
 
 
 def random_maps(seed=0, shape=(3, 1, 6, 9)) -> tuple[torch.Tensor, torch.Tensor]:
@@ -191,7 +199,7 @@ def test_moments_nwd_and_centroid_oracle():
     logits, target = random_maps()
     prob = logits.sigmoid()
     h, w = prob.shape[-2:]
-    mean, variance = moments(prob)
+    mean, variance = moments(profiles(prob))
     for i in range(len(prob)):
         a, b = slow_moments(prob[i, 0]), slow_moments(target[i, 0])
         assert mean[i].tolist() == pytest.approx([a[0] - (w - 1) / 2, a[1] - (h - 1) / 2], rel=1e-6)
@@ -202,7 +210,7 @@ def test_moments_nwd_and_centroid_oracle():
         close = math.exp(-math.hypot(apart, *spread) / 12.8)
         assert nwd(prob, target)[i].item() == pytest.approx(close, rel=1e-6)
         expected = apart / math.hypot(h, w)
-        assert centroid_term(prob, target)[i].item() == pytest.approx(expected, rel=1e-6)
+        assert centroid(prob, target)[i].item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +233,7 @@ def test_nwd_of_filled_boxes_is_the_papers(boxes):
 def test_centroid_and_nwd_are_blind_to_mass_and_to_flips():
     """What the released location term is not."""
     a, b = rectangle(3, 4, 5, 6), rectangle(20, 30, 2, 2)
-    for term in (nwd, centroid_term):
+    for term in (nwd, centroid):
         torch.testing.assert_close(term(0.01 * a, b), term(a, b))
         torch.testing.assert_close(term(a.flip(-1), b.flip(-1)), term(a, b))
         torch.testing.assert_close(term(a.flip(-2), b.flip(-2)), term(a, b))
@@ -234,7 +242,7 @@ def test_centroid_and_nwd_are_blind_to_mass_and_to_flips():
 def test_centroid_measures_small_targets_at_full_resolution():
     """One pixel, moved by (128, 128) in 256x256; `location` gives 0.0115 (spec SLS-2)."""
     a, b = rectangle(64, 64, 1, 1, (256, 256)), rectangle(192, 192, 1, 1, (256, 256))
-    assert centroid_term(a, b).item() == pytest.approx(0.5, rel=1e-6)
+    assert centroid(a, b).item() == pytest.approx(0.5, rel=1e-6)
     assert create_loss("location")(200 * a - 100, b, MAIN).item() == pytest.approx(0.0115, rel=0.01)
 
 
@@ -266,6 +274,101 @@ def test_without_prediction_or_with_everything():
     target = mask("#...", "....", "....", "....")
     for logits in (torch.full((1, 1, 4, 4), -1000.0), torch.full((1, 1, 4, 4), 1000.0)):
         expected = math.hypot(1.5, 1.5) / math.sqrt(32)
-        assert centroid_term(logits.sigmoid(), target).item() == pytest.approx(expected, rel=1e-6)
+        assert centroid(logits.sigmoid(), target).item() == pytest.approx(expected, rel=1e-6)
     lost = nwd(torch.zeros(1, 1, 4, 4), target).item()
     assert lost == pytest.approx(math.exp(-math.hypot(1.5, 1.5) / 12.8), rel=1e-6)
+
+
+def slow_regions(mask, reach):
+    """For each target its pixels and those near it alone, and the pixels that are a tie."""
+    targets = flood(mask.numpy())
+    regions, ties = [set() for _ in targets], set()
+    for y, x in product(*map(range, mask.shape)):
+        away = [min(max(abs(y - r), abs(x - c)) for r, c in pixels) for pixels in targets]
+        nearest = [k for k, distance in enumerate(away) if distance == min(away)]
+        if min(away) <= reach:
+            (ties if len(nearest) > 1 else regions[nearest[0]]).add((y, x))
+    return targets, regions, ties
+
+
+masks = st.integers(0, 2**31).flatmap(
+    lambda seed: st.sampled_from([0.01, 0.05, 0.3, 0.6]).map(
+        lambda density: torch.rand(12, 17, generator=torch.Generator().manual_seed(seed)) < density
+    )
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(mask=masks, reach=st.integers(0, 4))
+def test_regions_oracle(mask, reach):
+    targets, regions, ties = slow_regions(mask, reach) if mask.any() else ([], [], set())
+    batch = torch.stack([torch.zeros_like(mask), mask, mask])[:, None].float()
+    found = find_regions(batch, reach)
+    assert sorted(found.image.tolist()) == [1] * len(targets) + [2] * len(targets)
+    parts = [set() for _ in found.image]
+    for pixel, target in zip(found.pixel.tolist(), found.target.tolist(), strict=True):
+        image, place = divmod(pixel, mask.numel())
+        assert image == found.image[target]
+        parts[target].add(divmod(place, mask.shape[1]))
+    for image in (1, 2):
+        ours = [part for part, i in zip(parts, found.image.tolist(), strict=True) if i == image]
+        assert sum(map(len, ours)) == len(set().union(*ours))  # no pixel twice
+        assert set().union(*ours) == set().union(ties, *regions)
+        assert sorted(map(sorted, (part - ties for part in ours))) == sorted(map(sorted, regions))
+
+
+def test_target_centroid_oracle():
+    prob = random_maps(shape=(3, 1, 40, 48))[0].sigmoid()
+    target = torch.zeros_like(prob)
+    target[0] = rectangle(3, 4, 2, 3)[0] + rectangle(20, 30, 5, 4)[0]  # far apart
+    target[1, 0, 30:32, 0:2] = torch.tensor([[1.0, 0.5], [0.25, 0]])
+    expected = []
+    for p, t in zip(prob[:, 0], target[:, 0], strict=True):
+        errors = []
+        targets, regions, ties = slow_regions(t > 0, REACH) if t.any() else ([], [], set())
+        assert not ties
+        for pixels, region in zip(targets, regions, strict=True):
+            centre = [sum(z[k] * t[z].item() for z in pixels) / sum(t[z].item() for z in pixels)
+                      for k in (0, 1)]  # fmt: skip
+            mass = sum(p[z].item() for z in region)
+            mean = [sum(z[k] * p[z].item() for z in region) / mass for k in (0, 1)]
+            errors.append(math.dist(mean, centre) / max(math.dist(z, centre) for z in region))
+        expected.append(sum(errors) / len(errors) if errors else 0)
+    assert target_centroid_term(prob, target).tolist() == pytest.approx(expected, rel=1e-6)
+    assert expected[2] == 0 < min(expected[:2])
+
+
+def test_target_centroid_sees_what_the_common_centre_hides():
+    """Two targets predicted 2 px apart in opposite directions: their common centre is right."""
+    target = rectangle(10, 10, 3, 3) + rectangle(10, 30, 3, 3)
+    prob = rectangle(10, 8, 3, 3) + rectangle(10, 32, 3, 3)
+    assert centroid(prob, target).item() == pytest.approx(0, abs=1e-6)
+    farthest = math.hypot(REACH + 1, REACH + 1)
+    assert target_centroid_term(prob, target).item() == pytest.approx(2 / farthest, rel=1e-5)
+
+
+def test_target_centroid_leaves_misses_and_far_false_alarms_alone():
+    target = rectangle(10, 10, 3, 3)
+    for prob in (torch.zeros_like(target), rectangle(30, 30, 4, 4)):
+        prob.requires_grad_()
+        value = target_centroid_term(prob, target).sum()
+        value.backward()
+        assert value == 0
+        assert prob.grad.isfinite().all()
+
+
+def test_sls_on_an_image_without_target_lowers_the_mass_and_turns_the_centre():
+    """What the docstring of SLS says of its gradient there, in a warm-up epoch and after it."""
+    target = torch.zeros(1, 1, 16, 24, dtype=torch.float64)
+    logits = torch.full_like(target, -4.0, requires_grad=True)
+    loss = create_loss("sls")
+    loss(logits, target, loss.warm_epoch).backward()
+    assert not logits.grad.any()
+    loss(logits, target, MAIN).backward()
+    gradient = logits.grad[0, 0]
+    y, x = torch.meshgrid(torch.arange(16) / 16, torch.arange(24) / 24, indexing="ij")
+    cy, cx = (0.5 - 0.5 / 16), (0.5 - 0.5 / 24)  # the direction of the predicted centre
+    turn = (cx * y - cy * x) / torch.hypot(x, y).clamp(min=1e-9)
+    assert (gradient[turn > 0.01] > 0).all()  # lowered
+    assert (gradient[turn < -0.01] < 0).all()  # raised
+    assert gradient.sum() > 0
