@@ -30,7 +30,7 @@ SIDES = (128, 256, 512)
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Options of this benchmark."""
-    group.add_argument("--images", type=int, default=40, help="made in each round (40)")
+    group.add_argument("--frames", type=int, default=40, help="made in each round (40)")
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     Raises:
         UserError: no images to make.
     """
-    if options.images < 1:
-        raise UserError(f"--images {options.images}: give 1 or more")
+    if options.frames < 1:
+        raise UserError(f"--frames {options.frames}: give 1 or more")
     cv2.setNumThreads(1)
     table = Table(title="synthetic images, ms each", title_justify="left", box=SIMPLE_HEAD)
     for name in ("side", "level", "floor", "ours", "times the floor", "1,000 images"):
@@ -49,11 +49,11 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     for side in SIDES:
         for level in ("standard", "hard"):
             work = {
-                "floor": partial(floor, side, options.images),
-                "ours": partial(make, SceneSet(level=level, size=side), options.images),
+                "floor": partial(floor, side, options.frames),
+                "ours": partial(make, SceneSet(level=level, size=side), options.frames),
             }
             times = interleave(work, torch.device("cpu"), options.seconds / len(SIDES) / 2, least=3)
-            each = {k: statistics.median(v) / options.images * 1e3 for k, v in times.items()}
+            each = {k: statistics.median(v) / options.frames * 1e3 for k, v in times.items()}
             rows.append({"side": side, "level": level, **each})
             table.add_row(
                 str(side), level, f"{each['floor']:.2f}", f"{each['ours']:.2f}",
