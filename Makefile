@@ -45,7 +45,7 @@ profile: $(READY) ## measure size and speed of every detector on this machine
 test: $(READY) ## run the tests, one process a core
 	$(PY) -m pytest -q -n auto --dist worksteal -m "not extra"
 
-test-extra: $(READY) ## run the tests that 'make test' leaves out: the ONNX export of every network
+test-extra: $(READY) ## run the tests that 'make test' leaves out because they take minutes
 	$(PY) -m pytest -q -n auto --dist worksteal -m extra
 
 test-fast: $(READY) ## run the tests that take less than ten seconds each

@@ -124,7 +124,6 @@ def audit(
     raise typer.Exit(audit_dataset(name, data_root, json, against, out))
 
 
-DATA_ROOT = typer.Option(help="folder with the downloaded datasets; or set IRSTD_DATA_ROOT")
 NAMED = "NAME, NAME:VARIANT or NAME:OPTION=VALUE; @SPLIT picks the part, e.g. sirst:idx_320@all"
 
 

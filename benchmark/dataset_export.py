@@ -62,7 +62,7 @@ def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> 
 
 
 def _parse_scene_set(name: str) -> SceneSet:
-    """The scene_set that a name stands for.
+    """The set that a name stands for.
 
     Raises:
         UserError: unknown name or option, or a set that is not generated.
@@ -70,8 +70,6 @@ def _parse_scene_set(name: str) -> SceneSet:
     entry, chosen = datasets.REGISTRY.parse(name)
     if entry.name != Synthetic.name:
         raise UserError(f"datasets export {name}: only 'synthetic' is generated; others are files")
-    if wrong := {"root", "split"} & chosen.keys():
-        raise UserError(f"datasets export {name}: {wrong.pop()} cannot be set; both are written")
     if "variant" in chosen:
         chosen["level"] = chosen.pop("variant")
     return SceneSet(**chosen)

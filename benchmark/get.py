@@ -64,7 +64,7 @@ def _install(entry: RegistryEntry, root: Path, url: str, console: Console) -> in
     """Download, unpack beside the final place, check, rename; what is there is never touched."""
     files = read_manifest(entry.name)
     title, target = entry.data["title"], root / entry.data["folders"][0]
-    found = _existing(root, target, entry.load().layout())
+    found = _existing(root, target, entry.load().layout(), files)
     if found is not None:
         wrong = problems(files, found)
         if wrong:
@@ -159,11 +159,14 @@ def _alone(work: Path) -> Iterator[None]:
         raise UserError(f"{work}: another `datasets get` is at work here; wait for it") from None
 
 
-def _existing(root: Path, target: Path, layout: Layout) -> Path | None:
-    """The folder that holds the set already, whole or not."""
-    places = find_places(root, layout)
-    if places:
-        return places[0].folder
+def _existing(root: Path, target: Path, layout: Layout, files: Sequence[Entry]) -> Path | None:
+    """The folder that holds the set already, whole or not.
+
+    The root itself may be another set: it counts only if a file of this one is there.
+    """
+    for place in find_places(root, layout):
+        if place.folder != root or any((root / entry.path).is_file() for entry in files):
+            return place.folder
     return target if target.is_dir() and any(target.iterdir()) else None
 
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.errors import UserError
 from datasets.base import Sample
 from datasets.hashes import image_hash
 
-KEY = "training_hashes"
-"""Where `weights.pt` has them."""
+
+class Past(NamedTuple):
+    """What went into weights; in `weights.pt` under the names of the fields."""
+
+    training_hashes: list[str]
+    complete: bool  # False if they began as weights that do not say
 
 
-def hashes_of_weights(path: Path) -> list[str] | None:
-    """Hashes of the images that went into a checkpoint; None for one that does not say.
+def past_of(path: Path) -> Past:
+    """What a checkpoint says of itself.
 
     Args:
         path: a file that has been loaded as weights before, so that it is known to be good.
@@ -29,9 +34,11 @@ def hashes_of_weights(path: Path) -> list[str] | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # weights of another library, or with objects that are never executed
-        return None
-    found = content.get(KEY) if isinstance(content, dict) else None
-    return [str(value) for value in found] if isinstance(found, list) else None
+        return Past([], False)
+    found = content.get("training_hashes") if isinstance(content, dict) else None
+    if not isinstance(found, list):
+        return Past([], False)
+    return Past([str(value) for value in found], content.get("complete", True))
 
 
 def leaked_names(test_set: Sequence[Sample], seen: Iterable[str]) -> list[str]:

@@ -55,6 +55,11 @@ def read_recipe(name: str) -> Recipe:
             f"--recipe {name}: no such recipe or file; {hint}there are: "
             f"{', '.join(list_recipes())}, or the path of a .yaml file"
         )
+    if path.parent != RECIPES and path.stem in list_recipes():
+        raise UserError(
+            f"--recipe {path}: there is a recipe '{path.stem}' already, and tables go by the name; "
+            "rename the file"
+        )
     raw = read_yaml(path, f"--recipe {path}")
     about, source = (str(raw.pop(key, "")) for key in ("about", "source"))
     plan, settings = split_keys(raw, f"--recipe {path}")

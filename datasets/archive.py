@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -41,8 +42,15 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
             _refuse_unsafe(sizes)
             top = _top(sizes, entries)
             wrong = [line for e in entries if (line := _unpack_one(source, top, sizes, e, folder))]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+        struct.error,
+    ) as error:  # fmt: skip
         raise ArchiveError(_not_a_zip(archive, error)) from None
+    except OSError as error:
+        if error.filename is not None:  # of a file that is written
+            raise
+        raise ArchiveError(_not_a_zip(archive, error)) from None  # a seek to where nothing is
     if wrong:
         raise ArchiveError(f"{len(wrong)} of {len(entries)} files are wrong: {some(wrong)}")
 
@@ -50,7 +58,7 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
 def _refuse_unsafe(names: Sequence[str]) -> None:
     for name in names:
         path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise ArchiveError(f"it holds '{name}', which leaves its folder: not a file to trust")
 
 

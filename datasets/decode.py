@@ -46,7 +46,8 @@ def decode_all(items: Sequence[Item]) -> tuple[list[Sample], list[str]]:
             raise
     if errors:
         raise UserError(_in_one_line(errors, 2 * len(items)))
-    return samples, [m.note for m in masks if m.note] + _stray(masks)
+    _check_targets(items, masks)
+    return samples, [m.note for m in masks if m.note] + _stray(masks) + _inverted(masks)
 
 
 def _check_there(items: Sequence[Item]) -> None:
@@ -91,12 +92,34 @@ def _in_one_line(errors: Sequence[str], count: int) -> str:
     return f"{first} (and {len(others)} more of {count} files cannot be used: {some(names)})"
 
 
+def _check_targets(items: Sequence[Item], masks: Sequence[Mask]) -> None:
+    """Refuse a split whose masks all come out empty although their files are not black.
+
+    Raises:
+        UserError: colours, or labels, of which none is above half of the value range.
+    """
+    coded = [item.mask for item, mask in zip(items, masks, strict=True) if mask.greys]
+    if coded and not any(mask.pixels.any() for mask in masks):
+        raise UserError(
+            f"{coded[0]}: this and {len(coded) - 1} other masks have values, but none above half "
+            "of the range, so there would be no target at all; save masks as black and white"
+        )
+
+
+def _inverted(masks: Sequence[Mask]) -> list[str]:
+    """One line on masks that are more target than background."""
+    count = sum(mask.pixels.mean() > 0.5 for mask in masks)
+    return [f"{count} of {len(masks)} masks are more than half target: inverted?"] if count else []
+
+
 def _stray(masks: Sequence[Mask]) -> list[str]:
     """One line on all masks that are not only black and white."""
-    greys = [mask.greys for mask in masks if mask.greys]
-    if not greys:
+    found = [mask for mask in masks if mask.greys]
+    if not found:
         return []
+    lost = sum(not mask.pixels.any() for mask in found)
     return [
-        f"{len(greys)} of {len(masks)} masks have grey values between black and white "
-        f"({sum(greys)} pixels): binarised above half"
+        f"{len(found)} of {len(masks)} masks have grey values between black and white "
+        f"({sum(mask.greys for mask in found)} pixels): binarised above half"
+        + (f"; {lost} of them have no target left" if lost else "")
     ]

@@ -110,9 +110,12 @@ def _grey(image: Image.Image) -> np.ndarray:
 def _labels(image: Image.Image) -> np.ndarray:
     """Values of an open mask: 0 and 1 of a label map, else grey levels."""
     if image.mode == "P":
-        red, green, blue = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3).T
+        indices = np.asarray(image)
+        palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        used = np.unique(indices)
+        red, green, blue = palette[used[used < len(palette)]].T
         if not (np.array_equal(red, green) and np.array_equal(green, blue)):
-            return (np.asarray(image) > 0).astype(np.uint8)
+            return (indices > 0).astype(np.uint8)
     return _grey(image)
 
 

@@ -91,6 +91,11 @@ class Folder(FileDataset):
         members = [split] if split in parts.items else []
         if split == "trainval":
             members = members or [part for part in ("train", "val") if part in parts.items]
+            if members == ["train", "val"]:
+                parts.notes.append(
+                    "the parts train and val are trained on together; the validation part is drawn "
+                    "from both by seed"
+                )
         if not members:
             raise UserError(
                 f"{folder}: no images of the split '{split}': the split by {parts.rule} has only "

@@ -122,9 +122,12 @@ def nothing_here(where: str, root: Path, layout: Layout, what: str, source: str 
 
 def _may_be(folder: Path, layout: Layout) -> bool:
     """Whether a folder has images, masks and, for a set that has lists, one of them."""
-    places = find_places(folder, layout)
-    lists = (find_lists(p.folder, layout, split) for p in places for split in layout.lists)
-    return any(lists) if layout.lists else bool(places)
+    try:
+        places = find_places(folder, layout)
+        lists = (find_lists(p.folder, layout, split) for p in places for split in layout.lists)
+        return any(lists) if layout.lists else bool(places)
+    except OSError:  # a folder that may not be looked into, such as lost+found
+        return False
 
 
 def describe_folder(folder: Path, most: int = 8) -> str:

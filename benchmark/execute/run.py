@@ -33,7 +33,7 @@ from benchmark.record import Cost, Data, Environment
 from benchmark.registry import add_plugins
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches, hold_out
-from benchmark.training.checkpoints import State, save
+from benchmark.training.checkpoints import Origin, State, save
 from benchmark.training.loop import train
 from datasets.base import Sample, content_hash
 from datasets.hashes import image_hash
@@ -115,7 +115,7 @@ def run_job(
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
     detector = detectors.create_detector(job.detector, inputs.weights)
-    guard(job, data, test_set, inputs)
+    past = guard(job, data, val_set, test_set, inputs)
     detector.to(device, memory_format=torch.channels_last)
     state, selected = State(), None
     if settings.epochs:
@@ -128,7 +128,8 @@ def run_job(
     save(
         folder.weights,
         {"state_dict": detector.state_dict(), "epoch": selected, "train_hash": data.train_hash}
-        | {leakage.KEY: data.training_hashes, "job": job.to_dict()},
+        | past._asdict()
+        | {"job": job.to_dict()},
     )
     send("phase", text="scoring")
     started = time.monotonic()
@@ -179,7 +180,7 @@ def fit(
         settings,
         folder,
         job.seed,
-        data.training_hashes,
+        Origin(data.train_hash, data.training_hashes),
         device,
         autocast,
         validate if watched else None,
@@ -237,25 +238,37 @@ def read_data(
     return train_set, val_set, test_set, data
 
 
-def guard(job: Job, data: Data, test_set: list[Sample], inputs: Inputs) -> None:
+def guard(
+    job: Job, data: Data, val_set: list[Sample], test_set: list[Sample], inputs: Inputs
+) -> leakage.Past:
     """Take in what the weights were trained on, and refuse test images that were trained on.
+
+    Returns:
+        What the weights of this job will have been trained on.
 
     Raises:
         UserError: there are some, and they were not allowed.
     """
+    complete = True
     if inputs.weights is not None:
-        before = leakage.hashes_of_weights(inputs.weights)
-        if before is None:
+        before, complete = leakage.past_of(inputs.weights)
+        if not complete:
             data.notes.append(
-                f"{inputs.weights.name} does not say what it was trained on: test images may be "
-                "among it"
+                f"{inputs.weights.name} does not say all that it was trained on: test images may "
+                "be among it"
             )
-        data.training_hashes = list(dict.fromkeys([*(before or []), *data.training_hashes]))
+        if known := leakage.leaked_names(val_set, before):
+            data.notes.append(
+                f"{inputs.weights.name} was trained on {len(known)} of the {len(val_set)} images "
+                "of the validation part, which chooses the epoch"
+            )
+        data.training_hashes = list(dict.fromkeys([*before, *data.training_hashes]))
     data.leaked = leakage.leaked_names(test_set, data.training_hashes)
     if not inputs.allow_leakage:
         leakage.refuse(data.leaked, len(test_set), job.dataset, inputs.weights)
     if job.settings.epochs and job.settings.selection == "best-test":  # marked by its own name
         data.training_hashes += [image_hash(s.image) for s in test_set]
+    return leakage.Past(data.training_hashes, complete)
 
 
 def select(detector: Detector, state: State, selection: str) -> int:

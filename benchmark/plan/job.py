@@ -33,6 +33,7 @@ class Job:
             "detector": self.detector,
             "loss": self.loss,
             "seed": self.seed,
+            "recipe": self.recipe,  # of equal settings too: tables keep recipes apart
             "settings": self.settings.model_dump(mode="json"),
         }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))

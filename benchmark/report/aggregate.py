@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -161,6 +162,11 @@ class Table:
     slug: str = ""  # file names and labels; the data set's name where that is unique
     at: Point | None = None  # read from the curves there; None: at the protocol's threshold
     study: Study = field(default_factory=Study)  # intervals and tests over the test images
+
+    @property
+    def heading(self) -> str:
+        """The data set, and a warning that no table or figure of these numbers may lack."""
+        return self.dataset + (" · TRAINED ON TEST IMAGES" if self.leaked else "")
 
     @property
     def runs(self) -> list[Run]:
@@ -383,7 +389,7 @@ def _name_tables(tables: list[Table]) -> None:
     """Give each table a short unique name: its data set, and what tells it from the others."""
     for table in tables:
         others = [t for t in tables if t.dataset == table.dataset]
-        parts = [table.dataset]
+        parts = [re.sub(r"[^\w.+-]+", "-", table.dataset)]  # it becomes part of file names
         for attribute in ("protocol", "recipe", "selection"):
             if len({getattr(t, attribute) for t in others}) > 1:
                 parts.append(str(getattr(table, attribute) or "none"))

@@ -179,10 +179,9 @@ def title(table: Table) -> str:
     """One line that names the table."""
     protocol = f"{table.protocol} v{table.version}" if table.protocol else "no result"
     at = f" · AT {table.at.text}" if table.at else ""
-    leaked = " · TRAINED ON TEST IMAGES" if table.leaked else ""
     changed = " (changed)" if table.changed_settings() else ""
     rule = f"recipe {table.recipe}{changed} · {table.selection}"
-    return f"{table.dataset} · protocol {protocol} · {rule}{leaked}{at}"
+    return f"{table.heading} · protocol {protocol} · {rule}{at}"
 
 
 def caption(table: Table) -> str:
@@ -248,7 +247,7 @@ def _timing(profiles: list[Profile]) -> str:
 
 def notes(table: Table) -> list[str]:
     """Lines below the table: rows that need a word, cells without a result, repaired data."""
-    lines = _untrained(table) + _foreign(table)
+    lines = _untrained(table) + _foreign(table) + _other_data(table)
     if any(table.study.alike.values()):
         lines.append(
             "≈ not distinguishable from the best number of its column: a paired test on these test "
@@ -288,6 +287,21 @@ def _untrained(table: Table) -> list[str]:
 def _foreign(table: Table) -> list[str]:
     names = [" ".join(part for part in row.name if part) for row in table.rows if row.foreign]
     return [f"Maps predicted elsewhere, only scored here: {', '.join(names)}."] if names else []
+
+
+def _other_data(table: Table) -> list[str]:
+    """A warning if the same seed was trained on different images or masks."""
+    found: dict[int, set[str]] = {}
+    for run in (run for row in table.trained_rows for run in row.done):
+        if run.record.data and run.record.data.train_hash:
+            found.setdefault(run.record.cell.seed, set()).add(run.record.data.train_hash)
+    seeds = [str(seed) for seed, hashes in sorted(found.items()) if len(hashes) > 1]
+    if not seeds:
+        return []
+    return [
+        f"Runs of seed {', '.join(seeds)} were trained on different images or masks, though the "
+        "data set has one name: files were changed, or the limit or the held-out share was."
+    ]
 
 
 def _epochs(table: Table) -> str:

@@ -53,7 +53,7 @@ def training_figure(table: Table, style: Style) -> Figure | None:
     figure.align_ylabels()
     for axes in every[-1]:
         axes.set_xlabel("Epoch")
-    finish(figure, groups, f"{table.dataset}, recipe {table.recipe}", style, markers=False)
+    finish(figure, groups, f"{table.heading}, recipe {table.recipe}", style, markers=False)
     return figure
 
 

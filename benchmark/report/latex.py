@@ -41,7 +41,7 @@ def latex(collection: Collection) -> str:
         columns = [column for column in columns_of(table) if column.key != "flops"]
         parts.append(_table(table, columns, caption(table), table.slug, notes(table)))
         if has_curves(table) and table.at is None:
-            text = f"{table.dataset}, protocol {table.protocol}. {CURVE_CAPTION}"
+            text = f"{table.heading}, protocol {table.protocol}. {CURVE_CAPTION}"
             parts.append(_table(table, CURVE_COLUMNS, text, f"{table.slug}-curves", []))
     return head + "\n".join(parts)
 

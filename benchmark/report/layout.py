@@ -17,7 +17,7 @@ def figure_title(table: Table) -> str:
     counts = sorted({len(row.done) for row in table.trained_rows if row.done}) or [1]
     seeds = str(counts[-1]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
     word = "seed" if counts == [1] else "seeds"
-    return f"{table.dataset}, protocol {table.protocol} v{table.version}, {seeds} {word}"
+    return f"{table.heading}, protocol {table.protocol} v{table.version}, {seeds} {word}"
 
 
 def panels_of(rows: list[Row]) -> list[tuple[str, list[Row]]]:

@@ -111,7 +111,7 @@ def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
         place.set_title(text, fontsize=7.5, pad=3)
     seeds = sorted({row.done[0].record.cell.seed for row, _ in shown})
     figure.suptitle(
-        f"{table.dataset}: pixels with probability > {_THRESHOLD:g}, "
+        f"{table.heading}: pixels with probability > {_THRESHOLD:g}, "
         f"seed {', '.join(map(str, seeds))}",
         fontsize=8,
     )

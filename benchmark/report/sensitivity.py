@@ -347,7 +347,7 @@ def _csv_lines(table: Table) -> Iterator[tuple[object, ...]]:
             summary = method.summary(key)
             value, std = (summary.mean, summary.std) if summary else (None, None)
             yield (
-                table.dataset, table.split, table.protocol, table.version, table.recipe,
+                table.heading, table.split, table.protocol, table.version, table.recipe,
                 table.selection, row.detector, row.loss, row.variant_text, seeds,
                 len(method.runs), *(text.translate(_ASCII) for text in key), value, std,
             )  # fmt: skip

@@ -53,7 +53,7 @@ def pairs_csv(collection: Collection) -> str:
             for pair in pairs:
                 count += 1
                 names = _method(pair.first), _method(pair.second)
-                head = (table.dataset, table.protocol, table.recipe, table.selection, key)
+                head = (table.heading, table.protocol, table.recipe, table.selection, key)
                 numbers = repr(pair.difference), repr(pair.p), repr(pair.adjusted)
                 writer.writerow((*head, *names, *numbers, *(pair.seeds_won or ("", ""))))
     return text.getvalue() if count else ""

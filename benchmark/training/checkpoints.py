@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,6 +13,13 @@ from torch import nn
 from benchmark.errors import UserError
 from benchmark.record import Epoch
 from benchmark.store import write_atomic
+
+
+class Origin(NamedTuple):
+    """What is trained on."""
+
+    train_hash: str  # of the names, images and masks of the training part
+    training_hashes: list[str]  # see `benchmark.leakage`
 
 
 @dataclass
@@ -25,7 +32,7 @@ class State:
     best_value: float = -1.0
     best_weights: dict[str, Any] | None = None
     sessions: int = 1
-    training_hashes: list[str] = field(default_factory=list)  # see `benchmark.leakage`
+    origin: Origin | None = None
 
 
 def save(path: Path, payload: dict[str, Any]) -> None:
@@ -75,7 +82,7 @@ def save_checkpoint(
             "best_value": state.best_value,
             "best_weights": state.best_weights,
             "sessions": state.sessions,
-            "training_hashes": state.training_hashes,
+            **(state.origin._asdict() if state.origin else {}),
         },
     )
 
@@ -85,24 +92,27 @@ def resume(
     detector: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: nn.Module | None,
-    training_hashes: list[str],
+    origin: Origin,
 ) -> State:
     """Continue from a checkpoint, or start anew where there is none.
 
     Raises:
-        UserError: the detector or the training images are others than those of the checkpoint.
+        UserError: the detector or the training data are others than those of the checkpoint.
     """
     payload = load(path)
     if payload is None:
-        return State(training_hashes=training_hashes)
-    if payload.get("training_hashes", training_hashes) != training_hashes:
+        return State(origin=origin)
+    if any(payload.get(key, value) != value for key, value in origin._asdict().items()):
         raise UserError(
-            f"{path}: the training images have changed since this checkpoint; restore them, or "
-            "delete this file to train anew"
+            f"{path}: training images or masks have changed since this checkpoint; restore them, "
+            "or delete this file to train anew"
         )
+    fused = [group.get("fused") for group in optimizer.param_groups]
     try:
         detector.load_state_dict(payload["detector"])
         optimizer.load_state_dict(payload["optimizer"])
+        for group, choice in zip(optimizer.param_groups, fused, strict=True):
+            group["fused"] = choice  # what suits this device, not the one it began on
         if average is not None:
             average.load_state_dict(payload["average"])
     except (RuntimeError, ValueError):
@@ -117,5 +127,5 @@ def resume(
         best_value=payload["best_value"],
         best_weights=payload["best_weights"],
         sessions=payload["sessions"] + 1,
-        training_hashes=training_hashes,
+        origin=origin,
     )

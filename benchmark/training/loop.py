@@ -15,7 +15,7 @@ from benchmark.config import Settings
 from benchmark.record import Epoch
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches
-from benchmark.training.checkpoints import State, resume, save, save_checkpoint
+from benchmark.training.checkpoints import Origin, State, resume, save, save_checkpoint
 from benchmark.training.optim import learning_rate, make_average, make_optimizer
 from detectors.base import Detector
 from losses import supervise
@@ -43,7 +43,7 @@ def train(
     settings: Settings,
     folder: RunFolder,
     seed: int,
-    training_hashes: list[str],
+    origin: Origin,
     device: torch.device,
     autocast: Callable[[], torch.autocast],
     validate: Callable[[Detector], dict[str, float]] | None,
@@ -60,7 +60,7 @@ def train(
 
     Args:
         detector: on `device`, freshly initialised.
-        training_hashes: of the images, see `benchmark.leakage`; kept in the checkpoint.
+        origin: what `batches` are made of; kept in the checkpoint.
         autocast: makes the context of the forward pass.
         validate: scores a detector in eval mode; None where there is no validation part.
         on_step: called with (epoch, step, steps).
@@ -68,13 +68,13 @@ def train(
 
     Raises:
         DivergedError: the loss of a step, or a weight after an epoch, is not finite.
-        UserError: the checkpoint is of another detector or other images.
+        UserError: the checkpoint is of another detector or other data.
         OSError: the checkpoint cannot be written.
     """
     detector.warm_epoch = loss.warm_epoch = settings.warm_epoch
     optimizer = make_optimizer(detector, settings)
     average = make_average(detector, settings)
-    state = resume(folder.checkpoint, detector, optimizer, average, training_hashes)
+    state = resume(folder.checkpoint, detector, optimizer, average, origin)
     network = compiled(detector, device) if settings.compile else detector
     scored = detector if average is None else average.module
 

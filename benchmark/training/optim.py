@@ -53,7 +53,8 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
 
     # timm's default here is 1e-8, torch's (and so the published) 1e-10
     more: dict[str, Any] = {"eps": 1e-10} if settings.optimizer == "adagrad" else {}
-    # one kernel for all parameters; torch has none for Adagrad on a GPU, where its default is quick
+    # one kernel for all parameters; Adagrad's is not in every supported torch on a GPU, where the
+    # default is quick, too
     on_cpu = next(model.parameters()).device.type == "cpu"
     more["fused"] = True if on_cpu or settings.optimizer != "adagrad" else None
     return create_optimizer_v2(

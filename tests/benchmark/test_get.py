@@ -152,6 +152,7 @@ CHANGED = FILES | {"images/b.png": FILES["images/b.png"][::-1]}
         (pack(FILES | {"images/b.png": b"short"}), "b.png: 5 bytes, expected 40,000"),
         (pack({n: c for n, c in FILES.items() if "mask" not in n}), "masks/a_pixels0.png: missing"),
         (pack({}), "8 of 8 files are wrong"),
+        (pack({"./": b""}, ""), "8 of 8 files are wrong"),
         (pack(FILES | {"../evil.png": b""}, ""), "'../evil.png', which leaves its folder"),
         (pack(FILES | {"/evil.png": b""}, ""), "'/evil.png', which leaves its folder"),
         (pack(FILES | {"c:\\evil": b""}, ""), "which leaves its folder"),
@@ -161,8 +162,8 @@ CHANGED = FILES | {"images/b.png": FILES["images/b.png"][::-1]}
         (pack(FILES).replace(FILES["images/a.png"][:8], b"\0" * 8), "it is a broken zip archive"),
     ],
     ids=[
-        "changed", "short", "missing", "other", "traversal", "absolute", "drive", "page", "empty",
-        "cut", "damaged",
+        "changed", "short", "missing", "other", "dot", "traversal", "absolute", "drive", "page",
+        "empty", "cut", "damaged",
     ],
 )  # fmt: skip
 def test_a_bad_archive_is_refused_and_replaced(get, content, message):
@@ -183,13 +184,36 @@ def test_a_bad_archive_is_refused_and_replaced(get, content, message):
     assert installed(get.root / "SIRST") == FILES
 
 
+def test_an_offset_that_leads_nowhere_is_a_broken_archive(get):
+    """The directory of the archive says that a file begins before the beginning."""
+    content = bytearray(pack(FILES))
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 12 : end + 20] = b"\xff\xff\xff\x7f" * 2  # size and place of the directory
+    with serve(Behaviour(bytes(content))) as url:
+        code, text = get("--url", url)
+    assert code == 2
+    assert "it is a broken zip archive" in text
+    assert (get.work / "rejected.zip").exists()
+
+
+def test_a_root_that_is_another_set_is_left_in_peace(get):
+    for name in ("images", "masks"):
+        (get.root / name).mkdir(parents=True)
+        (get.root / name / "mine.png").write_bytes(b"mine")
+    with serve(Behaviour(pack(FILES))) as url:
+        assert get("--url", url)[0] == 0
+    assert installed(get.root / "SIRST") == FILES
+    assert (get.root / "images" / "mine.png").read_bytes() == b"mine"
+
+
 def test_a_bad_file_of_the_user_stays_where_it_is(get, tmp_path):
     mine = tmp_path / "mine.zip"
-    mine.write_bytes(pack(CHANGED))
+    content = pack(CHANGED)
+    mine.write_bytes(content)
     code, text = get("--url", str(mine))
     assert code == 2
     assert "nothing was changed" in text
-    assert mine.read_bytes() == pack(CHANGED)
+    assert mine.read_bytes() == content
     assert list(get.root.iterdir()) == []
 
 

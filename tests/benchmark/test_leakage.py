@@ -12,11 +12,15 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from benchmark.config import Settings
 from benchmark.errors import UserError
-from benchmark.leakage import hashes_of_weights, leaked_names, refuse
-from benchmark.record import read_record
+from benchmark.execute import run as run_module
+from benchmark.leakage import Past, leaked_names, past_of, refuse
+from benchmark.plan.job import Job
+from benchmark.record import Data, read_record
 from benchmark.report.aggregate import collect
 from benchmark.report.latex import latex
+from benchmark.report.layout import figure_title
 from benchmark.report.statistics_page import statistics_markdown
 from benchmark.report.tables import csv_text, markdown, print_tables
 from datasets.base import Sample
@@ -62,11 +66,57 @@ def test_refusal_says_how_many_which_and_what_to_do():
 def test_weights_that_do_not_say(tmp_path):
     path = tmp_path / "w.pt"
     torch.save({"state_dict": {}}, path)
-    assert hashes_of_weights(path) is None
+    assert past_of(path) == Past([], False)
     path.write_bytes(b"of another library")
-    assert hashes_of_weights(path) is None
-    torch.save({"training_hashes": ["a"]}, path)
-    assert hashes_of_weights(path) == ["a"]
+    assert past_of(path) == Past([], False)
+    for past in (Past(["a"], True), Past(["a"], False)):
+        torch.save(past._asdict(), path)
+        assert past_of(path) == past
+
+
+def guarded(train, val, test, weights=None, **settings):
+    """What the guard of a run says of these parts."""
+    values = {"epochs": 1, "selection": "last"} | settings
+    job = Job("sirst", "acm", "sls", 0, Settings(**values), "test")
+    data = Data(
+        train_images=len(train), val_images=len(val), test_images=len(test), train_hash="t",
+        test_hash="h", split="", training_hashes=[image_hash(s.image) for s in train + val],
+    )  # fmt: skip
+    inputs = run_module.Inputs(None, weights, allow_leakage=False)
+    return run_module.guard(job, data, val, test, inputs), data
+
+
+def test_an_unknown_past_is_never_forgotten(tmp_path):
+    """Foreign weights, trained on here, and once more: the note stays."""
+    path = tmp_path / "w.pt"
+    torch.save({"state_dict": {}}, path)
+    parts = [sample("a", 1)], [], [sample("x", 9)]
+    for _ in range(2):
+        past, data = guarded(*parts, weights=path)
+        assert not past.complete
+        assert "w.pt does not say all that it was trained on" in data.notes[0]
+        torch.save(past._asdict(), path)
+    past, data = guarded(*parts)
+    assert past == Past([image_hash(parts[0][0].image)], True)
+    assert data.notes == []
+
+
+def test_validation_on_images_that_the_weights_know_is_noted(tmp_path):
+    path = tmp_path / "w.pt"
+    val = [sample("v", 5), sample("w", 6)]
+    torch.save(Past([image_hash(val[0].image)], True)._asdict(), path)
+    past, data = guarded([sample("a", 1)], val, [sample("x", 9)], weights=path)
+    assert len(past.training_hashes) == 3
+    assert data.notes == [
+        "w.pt was trained on 1 of the 2 images of the validation part, which chooses the epoch"
+    ]
+
+
+def test_an_epoch_chosen_on_the_test_set_leaves_its_mark():
+    test = [sample("x", 9)]
+    past, data = guarded([sample("a", 1)], [], test, selection="best-test")
+    assert data.leaked == []  # the tables say best-test
+    assert image_hash(test[0].image) in past.training_hashes
 
 
 def test_tables_keep_leaked_numbers_apart(tmp_path):
@@ -88,6 +138,8 @@ def test_tables_keep_leaked_numbers_apart(tmp_path):
     rows = {row["detector"]: row for row in csv.DictReader(io.StringIO(csv_text(collection)))}
     assert [rows[name]["leaked_test_images"] for name in ("acm", "mshnet")] == ["0", "2"]
     assert "mshnet" not in statistics_markdown(collection)
+    assert "TRAINED ON TEST IMAGES" in figure_title(second)
+    assert "TRAINED" not in figure_title(first)
 
 
 @pytest.fixture
@@ -127,7 +179,7 @@ def test_the_guard_from_end_to_end(overlapping, tmp_path):
     weights = next(out.glob("runs/*/tiny+sls/*/weights.pt"))
     record = read_record(weights.with_name("record.json"))
     assert len(set(record.data.training_hashes)) == 8  # of training and validation parts
-    assert hashes_of_weights(weights) == record.data.training_hashes
+    assert past_of(weights) == Past(record.data.training_hashes, True)
 
     score = [*SMALL, *data, "--dataset", "sirst", "--weights", weights, "--epochs", 0]
     refused = run(*score, "--output", tmp_path / "score")

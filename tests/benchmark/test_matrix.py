@@ -47,7 +47,8 @@ def test_every_setting_changes_the_id():
         for k, v in changed.items()
     }
     assert len(others | {job.id}) == len(changed) + 1
-    assert Job("synthetic", "acm", "sls", 0, Settings(), "other name").id == job.id
+    assert Job("synthetic", "acm", "sls", 0, Settings(), "other recipe").id != job.id
+    assert Job("synthetic", "acm", "sls", 0, Settings(), "quick", {"lr": 1}).id == job.id
     assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
 
 

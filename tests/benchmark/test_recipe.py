@@ -105,6 +105,29 @@ def test_mistakes_are_named(tmp_path, name, text, message):
         read_recipe(str(path) if name.endswith(".yaml") else name)
 
 
+@pytest.mark.parametrize("name", ["mshnet", "published"])
+def test_a_file_cannot_pose_as_a_recipe_that_there_is(tmp_path, name):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text("epochs: 1\n")
+    with pytest.raises(UserError, match=f"there is a recipe '{name}' already"):
+        read_recipe(str(path))
+
+
+def test_equal_settings_of_two_recipes_are_two_cells(tmp_path):
+    """MSHNet's own recipe is the recipe mshnet; each has its table."""
+    (one,), (other,) = (cells(tmp_path, name) for name in ("mshnet", "published"))
+    assert one.job.settings == other.job.settings
+    assert one.job.id != other.job.id
+
+
+def test_tables_warn_of_runs_that_were_trained_on_other_files(tmp_path):
+    one, other = make_record("acm"), make_record("mshnet")
+    assert "different images or masks" not in markdown(collect(write(tmp_path / "a", one)), [], "")
+    other.data.train_hash = "changed"
+    page = markdown(collect(write(tmp_path / "b", one, other)), [], "")
+    assert "Runs of seed 0 were trained on different images or masks" in page
+
+
 def test_a_recipe_of_ones_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("about: short\nepochs: 7\noptimizer: adam\nlr: 0.001\n")

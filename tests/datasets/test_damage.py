@@ -104,3 +104,33 @@ def test_jpeg_masks_work_and_are_reported(tmp_path):
     assert all(3 <= sample.mask.sum() <= 9 for sample in data)
     (note,) = data.notes
     assert note.startswith("2 of 2 masks have grey values between black and white (")
+
+
+def recolour(folder, colour):
+    for path in (folder / "masks").glob("*.png"):
+        mask = np.asarray(Image.open(path).convert("L")) > 0
+        Image.fromarray((mask[..., None] * np.array(colour)).astype(np.uint8)).save(path)
+
+
+def test_masks_that_would_all_come_out_empty_are_refused(folder):
+    recolour(folder, (255, 0, 0))  # red is 76 of 255
+    with pytest.raises(UserError, match="this and 1 other masks have values, but none above half"):
+        load_dataset("nudt", folder, split="test")
+
+
+def test_masks_that_lose_their_targets_are_counted(folder):
+    path = folder / "masks" / "b1.png"
+    mask = np.asarray(Image.open(path).convert("L")) > 0
+    Image.fromarray((mask * 100).astype(np.uint8)).save(path)
+    (note,) = load_dataset("nudt", folder, split="test").notes
+    assert "1 of 2 masks have grey values" in note
+    assert note.endswith("binarised above half; 1 of them have no target left")
+
+
+def test_inverted_masks_are_noted(folder):
+    path = folder / "masks" / "b1.png"
+    mask = np.asarray(Image.open(path).convert("L")) > 0
+    Image.fromarray((~mask * 255).astype(np.uint8)).save(path)
+    assert load_dataset("nudt", folder, split="test").notes == [
+        "1 of 2 masks are more than half target: inverted?"
+    ]

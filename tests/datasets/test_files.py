@@ -162,3 +162,13 @@ def test_a_mask_is_what_exceeds_half_of_its_range(tmp_path_factory, values):
     assert np.array_equal(mask.pixels, values > top / 2)
     assert mask.greys == np.count_nonzero((values != 0) & (values != top))
     assert np.array_equal(read_grey(path), values)
+
+
+def test_palette_entries_that_no_pixel_uses_decide_nothing(tmp_path):
+    """White, black and an unused red: target is what is white, whatever its index."""
+    indices = np.ones((8, 8), np.uint8)
+    indices[2:4, 3:6] = 0
+    image = Image.frombytes("P", (8, 8), indices.tobytes())
+    image.putpalette([255, 255, 255, 0, 0, 0, 255, 0, 0])
+    image.save(tmp_path / "mask.png")
+    assert np.array_equal(read_mask(tmp_path / "mask.png", (8, 8)).pixels, indices == 0)

@@ -44,6 +44,10 @@ def test_split_by_lists(below, tmp_path):
     data = load_dataset("folder", tmp_path, "trainval")
     assert names(data) == list(TRAIN)
     assert data.rule == "lists"
+    assert data.notes == [
+        "the parts train and val are trained on together; the validation part is drawn from both "
+        "by seed"
+    ]
     write_list(tmp_path / f"{below}trainval.txt", TRAIN[1:])
     assert names(list_items("folder", tmp_path, "trainval")) == list(TRAIN[1:])
 

@@ -20,7 +20,7 @@ from benchmark.record import Environment
 from benchmark.store import RunFolder
 from benchmark.training import batches as batches_module
 from benchmark.training.batches import Batches
-from benchmark.training.checkpoints import State
+from benchmark.training.checkpoints import Origin, State
 from benchmark.training.loop import DivergedError, train
 from benchmark.training.optim import make_average, make_optimizer
 from datasets.base import Sample
@@ -77,7 +77,7 @@ def fit(folder: Path, epochs=3, loss=None, validate=None, watch=None, **more):
     detector = Small()
     state = train(
         detector, loss or create_loss("sls"), Batches(images(), "set", 0, settings, CPU),
-        settings, RunFolder(folder), 0, ["a"], CPU, nullcontext, validate,
+        settings, RunFolder(folder), 0, Origin("t", ["a"]), CPU, nullcontext, validate,
         lambda *_: watch(detector) if watch else None, lambda _: None,
     )  # fmt: skip
     return detector, state
@@ -209,7 +209,7 @@ def test_two_losses_see_the_same_weights_and_crops(tmp_path, monkeypatch):
     def watch(detector, _, batches, *__, **___):
         weights = {k: v.clone() for k, v in detector.state_dict().items()}
         seen.append((weights, [b for e in range(2) for b in batches.epoch(e)]))
-        return State(next_epoch=1, training_hashes=[])
+        return State(next_epoch=1)
 
     monkeypatch.setattr(run, "train", watch)
     environment = Environment(

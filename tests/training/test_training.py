@@ -9,9 +9,11 @@ from benchmark.config import Settings
 from benchmark.errors import UserError
 from benchmark.record import Epoch
 from benchmark.training.batches import Batches, hold_out
-from benchmark.training.checkpoints import State, load, resume, save_checkpoint
+from benchmark.training.checkpoints import Origin, State, load, resume, save_checkpoint
 from benchmark.training.optim import MXNetAdagrad, learning_rate, make_optimizer
 from datasets.base import Sample
+
+ORIGIN = Origin("t", ["a", "b"])
 
 
 def samples(n):
@@ -130,13 +132,13 @@ def test_checkpoint_restores_everything(tmp_path):
     optimizer.step()
     epoch = Epoch(epoch=0, loss=0.5, lr=0.1, seconds=1.0, val={"iou": 0.2})
     state = State(1, [epoch], best_epoch=0, best_value=0.2, best_weights={"w": torch.ones(2)})
-    state.training_hashes = ["a", "b"]
+    state.origin = ORIGIN
     save_checkpoint(tmp_path / "c.pt", model, optimizer, None, state)
     other = nn.Linear(3, 1)
     other_optimizer = make_optimizer(other, Settings())
-    resumed = resume(tmp_path / "c.pt", other, other_optimizer, None, ["a", "b"])
+    resumed = resume(tmp_path / "c.pt", other, other_optimizer, None, ORIGIN)
     assert torch.equal(resumed.best_weights.pop("w"), torch.ones(2))
-    assert resumed == State(1, [epoch], 0, 0.2, {}, sessions=2, training_hashes=["a", "b"])
+    assert resumed == State(1, [epoch], 0, 0.2, {}, sessions=2, origin=ORIGIN)
     assert torch.equal(other.weight, model.weight)
     sums = [next(iter(o.state.values()))["sum"] for o in (optimizer, other_optimizer)]
     assert torch.equal(*sums)
@@ -148,16 +150,22 @@ def test_checkpoint_of_another_network_names_the_remedy(tmp_path):
     save_checkpoint(path, model, make_optimizer(model, Settings()), None, State())
     other = nn.Linear(4, 1)
     with pytest.raises(UserError, match=r"c\.pt: the checkpoint does not fit .* delete"):
-        resume(path, other, make_optimizer(other, Settings()), None, [])
+        resume(path, other, make_optimizer(other, Settings()), None, ORIGIN)
 
 
 def test_checkpoint_of_other_images_names_the_remedy(tmp_path):
     model = nn.Linear(3, 1)
     path = tmp_path / "c.pt"
     optimizer = make_optimizer(model, Settings())
-    save_checkpoint(path, model, optimizer, None, State(training_hashes=["a", "b"]))
-    with pytest.raises(UserError, match=r"c\.pt: the training images have changed .* delete"):
-        resume(path, model, optimizer, None, ["a", "c"])
+    save_checkpoint(path, model, optimizer, None, State(origin=ORIGIN))
+    for other in (Origin("t", ["a", "c"]), Origin("other masks", ["a", "b"])):
+        with pytest.raises(
+            UserError, match=r"c\.pt: training images or masks have changed .* delete"
+        ):
+            resume(path, model, optimizer, None, other)
+    optimizer.param_groups[0]["fused"] = None
+    resume(path, model, optimizer, None, ORIGIN)
+    assert optimizer.param_groups[0]["fused"] is None  # not that of the checkpoint
 
 
 def test_damaged_checkpoint_is_ignored(tmp_path, capsys):
