@@ -106,7 +106,7 @@ the size of the images, too.
 
 Histograms are compared one by one. Sets can agree in each of them and still differ in how the
 quantities go together, in shapes, and in what else there is in a scene. What a set is worth for
-training, only training shows.
+training, only training shows: [an experiment](../results/reference/synthetic-worth/README.md).
 
 The same for any two sets, with a table as CSV:
 

@@ -279,8 +279,8 @@ def _untrained(table: Table) -> list[str]:
     rows = [row for row in table.rows if not row.trained]
     if not rows:
         return []
-    weights = {row.detector: row.runs[0].settings.get("weights") for row in rows}
-    given = "".join(f" {name} has the weights {text}." for name, text in weights.items() if text)
+    weights = [(row.detector, row.runs[0].settings.get("weights")) for row in rows]
+    given = "".join(f" {name} has the weights {text}." for name, text in weights if text)
     return [f"Rows with the loss {rows[0].loss} were not trained, only scored.{given}"]
 
 

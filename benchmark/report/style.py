@@ -17,11 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark.report.aggregate import Collection, Row
+from benchmark.report.aggregate import Collection, Row, show
 from benchmark.store import write_atomic
 
 COLUMN = 8.5 / 2.54  # inches: the width of one column of a two-column page
 PAGE = 17.5 / 2.54
+
+_ENTRY, _LETTER = 0.45, 0.05  # inches that a legend's entry takes beside its text, and a letter
 
 _DASHES = (
     "-",
@@ -117,14 +119,23 @@ class Style:
             )
             for label, look in looks.items()
         ]
-        columns = min(columns, len(handles))
+        widest = _ENTRY + _LETTER * max(map(len, looks))
+        columns = max(1, min(columns, len(handles), int(figure.get_figwidth() / widest)))
         figure.legend(handles=handles, loc="outside lower center", ncol=columns)
 
 
 def loss_label(row: Row) -> str:
-    """The loss and, where two settings share a table, what sets the row apart."""
+    """The loss and, where two settings share a table, what sets the row apart.
+
+    Of weights the first digits of their hash: a figure has no room for more.
+    """
     loss = row.loss if row.trained else "untrained"
-    return f"{loss} ({row.variant_text})" if row.variant else loss
+    variant = dict(row.variant)
+    weights = str(variant.pop("weights", None) or "")
+    if weights and not row.trained:
+        loss = f"weights {weights.partition('sha256:')[2][:6]}"
+    text = ", ".join(f"{key}={show(value)}" for key, value in variant.items())
+    return f"{loss} ({text})" if text else loss
 
 
 @contextmanager
