@@ -106,7 +106,7 @@ def test_disk_full_leaves_a_state_that_says_so(tmp_path, monkeypatch):
     ("name", "message"),
     [
         ("sirst", "only 'synthetic' is generated"),
-        ("synthetic:split=train", "split cannot be set; both are written"),
+        ("synthetic:split=train", "no option .split."),
         ("synthetic:size=8", "size is 8, must be 32 or more"),
         ("synthetic:hrad", "did you mean 'synthetic:hard'"),
     ],

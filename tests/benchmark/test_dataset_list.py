@@ -1,6 +1,7 @@
 """`datasets list`: complete, quick, and true about what is on the disk."""
 
 import pytest
+from rich.console import Console
 
 import datasets
 from benchmark.cli import main
@@ -10,7 +11,7 @@ from tests.datasets.tiny import LAYOUTS, TRAIN, basicirstd, write_parts, write_s
 @pytest.fixture
 def listed(capsys, monkeypatch):
     """What the command says, one line per line of the table."""
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr("benchmark.dataset_commands.out", Console(width=400))
     monkeypatch.delenv("IRSTD_DATA_ROOT", raising=False)
 
     def run(*arguments):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import datasets.manifest
 from benchmark.cli import main
@@ -47,7 +48,7 @@ def manifest(tmp_path, monkeypatch):
     (folder / "sirst.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(datasets.manifest, "FOLDER", folder)
     monkeypatch.setattr(download, "WAIT", 0.001)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("benchmark.dataset_commands.out", Console(width=200))
     monkeypatch.delenv("IRSTD_DATA_ROOT", raising=False)
     return folder
 
