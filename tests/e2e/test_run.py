@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from benchmark.record import read_profile, read_record
 from tests.e2e.commands import ROOT, SMALL, run
@@ -16,11 +19,16 @@ MATRIX = ["--detectors", "tiny", "--loss", "sls,soft_iou", "--seeds", "0,1"]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Four finished cells."""
-    output = tmp_path_factory.mktemp("finished")
-    result = run(*MATRIX, *SMALL, "--jobs-per-device", "2", "--profile", "--output", output)
-    assert result.returncode == 0, result.stdout
-    return output, result
+    """Four finished cells and what was printed; made once for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    output, printed = base / "finished", base / "finished.txt"
+    with FileLock(base / "finished.lock"):
+        if not printed.exists():
+            result = run(*MATRIX, *SMALL, "--jobs-per-device", "2", "--profile", "--output", output)
+            assert result.returncode == 0, result.stdout
+            printed.write_text(result.stdout, encoding="utf-8")
+    return output, SimpleNamespace(stdout=printed.read_text(encoding="utf-8"))
 
 
 def test_leaves_records_tables_and_figures(finished):
@@ -76,8 +84,9 @@ def test_losses_share_initial_weights_data_and_validation_part(finished):
     assert sls.data == soft.data
 
 
-def test_second_run_skips_finished_cells_and_option_order_does_not_matter(finished):
-    output, _ = finished
+def test_second_run_skips_finished_cells_and_option_order_does_not_matter(finished, tmp_path):
+    output = tmp_path / "copy"
+    shutil.copytree(finished[0], output)  # the original stays as it is: others read it
     swapped = ["--seeds", "1,0", "--loss", "soft_iou,sls", "--detectors", "tin*"]
     result = run("--output", output, *SMALL, *swapped)
     assert result.returncode == 0, result.stdout
