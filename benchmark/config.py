@@ -87,8 +87,8 @@ class Settings(_Strict):
     )
     compile: bool = Field(
         False,
-        description="train through torch.compile (with CUDA graphs on a GPU): faster after a "
-        "minute or more of compiling, the same but for rounding",
+        description="train through torch.compile (with CUDA graphs on a GPU): the same but for "
+        "rounding; on a CPU it was slower",
     )
     selection: Literal["last", "best-val", "best-test"] = Field(
         "best-val", description="which epoch is scored; best-test is marked in every table"
