@@ -64,7 +64,8 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            help="a detector, loss or dataset by name; or a run: its folder, record.json or id"
+            help="a detector, loss, dataset, protocol or recipe by name; or a run: its folder, "
+            "record.json or id"
         ),
     ],
     results: Annotated[Path, RESULTS] = Path("results"),

@@ -105,7 +105,7 @@ def _recipe(recipe: dict[str, object]) -> str:
 
 
 def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
-    """Print all that is known of a detector, loss, dataset or protocol.
+    """Print all that is known of a detector, loss, dataset, protocol or recipe.
 
     Returns:
         False if nothing is registered by this name.
@@ -114,9 +114,11 @@ def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
         UserError: a known name with a variant or option that it does not have.
     """
     load_plugins(plugins)
-    if name in list_protocols():
-        console.print(describe_protocol(name), highlight=False, markup=False)
-        return True
+    others = _others(name)
+    for kind, text in others:
+        table = _table(f"{kind} {name}")
+        table.add_row("about", escape(text))
+        console.print(table)
     found = [r for r, _ in KINDS.values() if name.partition(":")[0] in r.names()]
     for registry in found:
         entry, chosen = registry.parse(name)
@@ -127,12 +129,19 @@ def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
             for key, text in _measured_rows(name):
                 table.add_row(key, escape(text))
         console.print(table)
-    if not found and not Path(name).exists():
-        names = [n for r, _ in KINDS.values() for n in r.names()] + list_protocols()
+    if not found and not others and not Path(name).exists():
+        names = [n for r, _ in KINDS.values() for n in r.names()]
+        names += [*list_protocols(), *list_recipes()]
         near = difflib.get_close_matches(name, names, 1, cutoff=0.75)
         if near:
             raise UserError(f"show {name}: no such name; did you mean '{near[0]}'?")
-    return bool(found)
+    return bool(found or others)
+
+
+def _others(name: str) -> list[tuple[str, str]]:
+    """The protocol and the recipe of this name, which a detector may have, too."""
+    protocol = [("protocol", text) for key, text in _protocols() if key == name]
+    return protocol + [("recipe", text) for key, text in _recipes() if key == name]
 
 
 def _entry_rows(entry: Entry, chosen: dict[str, object]) -> Iterator[tuple[str, str]]:

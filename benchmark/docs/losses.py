@@ -34,6 +34,7 @@ SHOWN = ("sls", "sls_centroid", "soft_iou", "dice", "tversky", "nwd", "bce", "fo
 """Losses of the figures. The halves of SLS have figures of their own."""
 PICTURES = ("losses_size.png", "losses_place.png", "losses_alpha.png", "losses_location.png")
 _AREA = 9
+_WIDE = 160  # columns of a terminal that the titles of papers fit into
 
 
 class Summary(NamedTuple):
@@ -72,18 +73,20 @@ def _over(loss: torch.nn.Module) -> str:
 
 def print_losses(names: Sequence[str], console: Console) -> None:
     """The table of the page, for a terminal."""
+    wide = console.width >= _WIDE  # else there is room for names and numbers only
     shown = Table(box=SIMPLE_HEAD)
-    shown.add_column("loss", no_wrap=True)
-    shown.add_column("paper", no_wrap=True, overflow="ellipsis")
-    shown.add_column("per")
+    for column in ("loss", "paper", "per") if wide else ("loss", "per"):
+        shown.add_column(column, no_wrap=True)
     for column in ("perfect", "empty", "30 px off"):
         shown.add_column(column, justify="right", no_wrap=True)
     for s in summaries(names):
-        shown.add_row(s.name, s.paper, s.over, *map(number, s[3:]))
+        facts = (s.name, s.paper, s.over) if wide else (s.name, s.over)
+        shown.add_row(*facts, *map(number, s[3:]))
     console.print(shown)
     console.print(
         f"past the warm-up, one target of {_AREA} px in 256 x 256, logits of ±{DEEP:.0f}; "
-        "per: what a loss is averaged over",
+        "per: what a loss is averaged over"
+        + ("" if wide else "; papers: `list losses`, or a wider terminal"),
         style="dim", highlight=False,
     )  # fmt: skip
 

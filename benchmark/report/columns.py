@@ -216,7 +216,7 @@ def caption(table: Table) -> str:
 def _leaked(table: Table) -> str:
     """How many test images were trained on."""
     found: dict[str, str] = {}
-    for row in table.rows:
+    for row in (row for row in table.rows if row.done):
         numbers = {len(run.record.data.leaked) for run in row.done if run.record.data}
         name = " ".join(part for part in row.name if part)
         found[name] = " or ".join(map(str, sorted(numbers)))
@@ -279,7 +279,7 @@ def _untrained(table: Table) -> list[str]:
     rows = [row for row in table.rows if not row.trained]
     if not rows:
         return []
-    weights = [(row.detector, row.runs[0].settings.get("weights")) for row in rows]
+    weights = dict.fromkeys((r.detector, r.runs[0].settings.get("weights")) for r in rows)
     given = "".join(f" {name} has the weights {text}." for name, text in weights if text)
     return [f"Rows with the loss {rows[0].loss} were not trained, only scored.{given}"]
 

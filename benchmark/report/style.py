@@ -129,13 +129,14 @@ def loss_label(row: Row) -> str:
 
     Of weights the first digits of their hash: a figure has no room for more.
     """
-    loss = row.loss if row.trained else "untrained"
-    variant = dict(row.variant)
-    weights = str(variant.pop("weights", None) or "")
-    if weights and not row.trained:
-        loss = f"weights {weights.partition('sha256:')[2][:6]}"
-    text = ", ".join(f"{key}={show(value)}" for key, value in variant.items())
-    return f"{loss} ({text})" if text else loss
+    weights = str(row.runs[0].settings.get("weights") or "").partition("sha256:")[2][:6]
+    parts = [f"{key}={show(value)}" for key, value in row.variant.items() if key != "weights"]
+    if row.trained:
+        loss = row.loss
+        parts += [f"weights {weights or show(None)}"] if "weights" in row.variant else []
+    else:
+        loss = f"weights {weights}" if weights else "untrained"
+    return f"{loss} ({', '.join(parts)})" if parts else loss
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from rich.console import Console
 import detectors
 from benchmark.config import PRESETS, TRAINING, Plan, Settings, read_preset
 from benchmark.errors import UserError
+from benchmark.listing import print_entry
 from benchmark.plan.matrix import make_matrix
 from benchmark.recipe import list_recipes, read_recipe
 from benchmark.report.aggregate import collect
@@ -154,3 +155,15 @@ def test_tables_say_what_departs_from_the_recipe(tmp_path):
 
 def test_settings_that_make_up_a_recipe_are_settings():
     assert set(TRAINING) <= set(Settings.model_fields)
+
+
+def test_show_knows_recipes_and_all_that_has_one_name():
+    def shown(name):
+        console = Console(width=200, file=io.StringIO())
+        assert print_entry(name, None, console)
+        return console.file.getvalue()
+
+    assert "epochs 18, batch_size 4" in shown("laptop")
+    text = shown("mshnet")
+    for part in ("detector mshnet", "protocol mshnet", "recipe mshnet", "arXiv:2403.19366"):
+        assert part in text
