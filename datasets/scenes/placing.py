@@ -8,13 +8,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from benchmark.evaluation.metrics.clutter import NEIGHBOURHOOD, widened
 from datasets.scenes.levels import Level
 from datasets.scenes.sensor import Sensor
 from datasets.scenes.targets import Profile
-from datasets.scenes.windows import Box, overlap, widened
+from datasets.scenes.windows import Box, overlap
 
-NEIGHBOURHOOD = 20
-"""Width of the local background around a target's bounding box, px (Gao et al., TIP 2013)."""
 GAP = 3
 """Pixels between the masks of two targets, and between a target and a distractor, at least."""
 FAINTEST = 3.0

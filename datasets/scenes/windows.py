@@ -21,12 +21,6 @@ def overlap(size: int, top: int, left: int, height: int, width: int) -> tuple[Bo
     return (there_y, there_x), (part_y, part_x)
 
 
-def widened(box: Box, margin: int) -> Box:
-    """A box with a margin on every side, cut off at the first row and column."""
-    rows, columns = (slice(max(side.start - margin, 0), side.stop + margin) for side in box)
-    return rows, columns
-
-
 def _overlap_1d(size: int, start: int, length: int) -> tuple[slice, slice]:
     first = min(max(start, 0), size)
     last = max(min(start + length, size), first)
