@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from detectors.base import Detector, Prediction
 from detectors.blocks import FCNHead, ResidualBlock, per_channel, stage
+from detectors.resize import resize
 
 
 class Layout(NamedTuple):
@@ -148,9 +148,7 @@ class ACM(Detector):
         u1 = self.uplayer1(self.fuse1(high=self.deconv1(u2), low=c1))
         logits = self.head(u1)
         if logits.shape[-2:] != x.shape[-2:]:  # the deep stem
-            logits = F.interpolate(
-                logits, x.shape[-2:], mode="bilinear", align_corners=self.align_corners
-            )
+            logits = resize(logits, x.shape[-2:], self.align_corners)
         return Prediction(logits)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detectors.acm import AsymmetricFusion, deep_stem, initialise
 from detectors.base import Detector, Prediction
 from detectors.blocks import FCNHead, ResidualBlock, per_channel, stage
+from detectors.resize import resize
 
 
 class ACMFPNPort(Detector):
@@ -91,4 +91,4 @@ class ACMFPNPort(Detector):
         p = self.fuse23(high=self.deconv2(c3), low=c2)
         p = self.fuse12(high=self.deconv1(p), low=c1)
         logits = self.head(self.deconv0(p))
-        return Prediction(F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False))
+        return Prediction(resize(logits, x.shape[-2:], align_corners=False))

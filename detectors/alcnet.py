@@ -6,13 +6,13 @@ from functools import reduce
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from detectors.acm import gate, initialise, tiny_stem
 from detectors.base import Detector, Prediction
 from detectors.blocks import FCNHead, ResidualBlock, per_channel, stage
+from detectors.resize import resize
 
 SHIFTS = (13, 17)
 """Distances at which contrast is measured, in pixels of the map concerned, at every level."""
@@ -164,4 +164,4 @@ def _narrow(c_in: int) -> nn.Sequential:
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)
+    return resize(x, like.shape[-2:], align_corners=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from detectors.attention import ChannelAttention, SpatialAttention
+from detectors.resize import resize
 
 
 def stage(
@@ -20,7 +22,8 @@ def stage(
 
 def upsample(x: Tensor, factor: int) -> Tensor:
     """Bilinear upsampling on the corner-aligned grid that MSHNet and DNANet are trained with."""
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=True)
+    height, width = x.shape[-2:]
+    return resize(x, (height * factor, width * factor), align_corners=True)
 
 
 def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -28,34 +31,6 @@ def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     if len(values) == channels:
         return values
     return (sum(values) / len(values),) * channels
-
-
-class ChannelAttention(nn.Module):
-    """One weight in (0, 1) per channel, from globally pooled mean and maximum (CBAM)."""
-
-    def __init__(self, channels: int, reduction: int = 16) -> None:
-        super().__init__()
-        narrow = max(1, channels // reduction)
-        self.fc1 = nn.Conv2d(channels, narrow, 1, bias=False)
-        self.fc2 = nn.Conv2d(narrow, channels, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to weights (B, C, 1, 1)."""
-        mean, peak = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
-        return torch.sigmoid(self.fc2(F.relu(self.fc1(mean))) + self.fc2(F.relu(self.fc1(peak))))
-
-
-class SpatialAttention(nn.Module):
-    """One weight in (0, 1) per pixel, from the mean and the maximum over channels (CBAM)."""
-
-    def __init__(self, kernel: int = 7) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to weights (B, 1, H, W)."""
-        pooled = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), dim=1)
-        return torch.sigmoid(self.conv1(pooled))
 
 
 class ResidualAttentionBlock(nn.Module):
@@ -77,14 +52,13 @@ class ResidualAttentionBlock(nn.Module):
 
     def attended(self, x: Tensor) -> Tensor:
         """The features before shortcut and ReLU."""
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = self.bn2(self.conv2(y))
-        y = self.ca(y) * y
-        return self.sa(y) * y
+        return self.sa(self.ca(y))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c_in, H, W) to (B, c_out, H / stride, W / stride)."""
-        return F.relu(self.attended(x) + self.shortcut(x))
+        return F.relu(self.attended(x) + self.shortcut(x), inplace=True)
 
 
 class ResidualBlock(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from detectors.base import Detector, Prediction
 from detectors.blocks import ResidualAttentionBlock, per_channel, stage, upsample
+from detectors.resize import resize
 
 
 class VGGAttentionBlock(ResidualAttentionBlock):
@@ -161,7 +162,8 @@ def _halve(x: Tensor) -> Tensor:
 
     The spacing is a little above 2: near the border every second row and column hardly counts.
     """
-    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=True)
+    height, width = x.shape[-2:]
+    return resize(x, (height // 2, width // 2), align_corners=True)
 
 
 def _initialise(module: nn.Module) -> None:

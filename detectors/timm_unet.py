@@ -6,11 +6,11 @@ import difflib
 
 import timm
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from detectors.base import Detector, Prediction
+from detectors.resize import resize
 
 _WIDTHS = {1: 16, 2: 32, 4: 64, 8: 128}
 """Channels of the decoder at each reduction of the resolution."""
@@ -108,7 +108,7 @@ class TimmUNet(Detector):
             skips[1] = self.stem(x)
         y = skips[max(self.reductions)]
         for reduction, block in self.decoder.items():
-            y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+            y = resize(y, (2 * y.shape[-2], 2 * y.shape[-1]), align_corners=False)
             skip = skips.get(int(reduction))
             y = block(y if skip is None else torch.cat((skip, y), dim=1))
         return Prediction(self.head(y))

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from detectors.attention import pool_channels
 from detectors.base import Detector, Prediction
-from detectors.blocks import SpatialAttention, per_channel
+from detectors.blocks import per_channel
+from detectors.resize import resize
 
 # Dilations of the levels of each kind of RSU-L; see ResidualUBlock.
 RSU7 = (1, 1, 1, 1, 1, 1, 2)
@@ -197,9 +199,7 @@ class CrossAttentionFusion(nn.Module):
             *_conv_bn(narrow, channels),
             nn.Sigmoid(),
         )
-        self.bottomup = nn.Sequential(
-            *_conv_bn(channels, narrow), nn.ReLU(), SpatialAttention(kernel=3)
-        )
+        self.bottomup = nn.Sequential(*_conv_bn(channels, narrow), nn.ReLU(), _SpatialWeights())
         self.post = nn.Sequential(*_conv_bn(channels, channels, kernel=3), nn.ReLU())
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
@@ -208,6 +208,18 @@ class CrossAttentionFusion(nn.Module):
         low = low * self.topdown(high)
         high = high * self.bottomup(low)
         return torch.cat((self.post(2 * low), self.post(2 * high)), dim=1)
+
+
+class _SpatialWeights(nn.Module):
+    """The weights of CBAM's spatial attention, here for another map than they are taken from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to weights in (0, 1), (B, 1, H, W)."""
+        return torch.sigmoid(self.conv1(pool_channels(x)))
 
 
 def _conv_bn(c_in: int, c_out: int, kernel: int = 1) -> tuple[nn.Module, nn.Module]:
@@ -221,4 +233,4 @@ def _pool(x: Tensor) -> Tensor:
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear, to the height and width of `like`, on the half-pixel grid."""
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+    return resize(x, like.shape[-2:], align_corners=False)

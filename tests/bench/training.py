@@ -32,6 +32,7 @@ from benchmark.config import Settings
 from benchmark.recipe import read_recipe
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches
+from benchmark.training.checkpoints import Origin
 from benchmark.training.loop import train
 from benchmark.training.optim import make_optimizer
 from datasets import load_dataset
@@ -43,11 +44,12 @@ from tests.bench.plain import PLAIN
 
 EPOCH = 10
 """Any one after the warm-up."""
+ORIGIN = Origin("bench", [])
 
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Options of this benchmark."""
-    group.add_argument("--batches", type=int, default=4, help="of an epoch (4)")
+    group.add_argument("--batches", type=int, default=8, help="of an epoch (8)")
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -136,7 +138,7 @@ def ours(samples: list[Sample], device: torch.device, precision: str, folder: Pa
         done += 1
         train(
             detector, loss, batches, settings.model_copy(update={"epochs": done}),
-            RunFolder(folder), 0, [], device, _autocast(device, precision), None,
+            RunFolder(folder), 0, ORIGIN, device, _autocast(device, precision), None,
             lambda *_: None, lambda _: None,
         )  # fmt: skip
 
