@@ -156,7 +156,7 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
         where: names the source in messages, e.g. the preset's path.
 
     Raises:
-        UserError: a key that neither knows, with the nearest valid one.
+        UserError: a key that neither knows, with the nearest valid one, or a value out of range.
     """
     plan: dict[str, Any] = {}
     settings: dict[str, Any] = {}
@@ -188,7 +188,19 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
         names = _as_tuple(settings["protocols"])
         every = list_protocols() if "all" in names else names
         settings["protocols"] = tuple(sorted(set(every)))  # the order decides nothing
+    _check(Plan, plan, where)
+    _check(Settings, settings, where)
     return plan, settings
+
+
+def _check(model: type[BaseModel], values: dict[str, Any], where: str) -> None:
+    """Refuse values out of range while it is known where they come from."""
+    try:
+        model(**values)
+    except ValidationError as error:
+        for found in error.errors():
+            if found["loc"] and found["type"] != "missing":
+                raise UserError(f"{where}: {_explain(model, found)}") from None
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -244,20 +256,21 @@ def build(model: type[BaseModel], values: dict[str, Any]) -> Any:
         first = error.errors()[0]
         if not first["loc"]:  # of the whole, not of one key
             raise UserError(first["msg"].removeprefix("Value error, ")) from None
-        key = str(first["loc"][0])
-        value = first.get("input")
-        hint = ""
-        if first["type"] == "literal_error":
-            choices = [
-                c.strip(" '") for c in first["ctx"]["expected"].replace(" or ", ",").split(",")
-            ]
-            near = difflib.get_close_matches(str(value), choices, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, list(model.model_fields), 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-        message = first["msg"][0].lower() + first["msg"][1:]
-        raise UserError(f"{key} {value}: {message}{hint}") from None
+        raise UserError(_explain(model, first)) from None
+
+
+def _explain(model: type[BaseModel], error: Any) -> str:
+    """What pydantic found wrong with one key, in a line."""
+    key, value = str(error["loc"][0]), error.get("input")
+    hint = ""
+    if error["type"] == "literal_error":
+        choices = [c.strip(" '") for c in error["ctx"]["expected"].replace(" or ", ",").split(",")]
+        near = difflib.get_close_matches(str(value), choices, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, list(model.model_fields), 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"{key} {value}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
 
 
 def parse_set(items: list[str]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         UserError: see `make_matrix` and `preflight`.
     """
     preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
-    plan_options, settings = split_keys(options, "--set")
+    plan_options, settings = split_keys(options, "command line")
     name = Path(preset).stem if preset.endswith((".yaml", ".yml")) else preset
     values = {"preset": name, "output": Path("results") / name, **_data_root_of_environment()}
     values |= preset_plan | plan_options

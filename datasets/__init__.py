@@ -32,12 +32,23 @@ def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> l
         root: folder that holds the data.
 
     Raises:
-        UserError: a pattern that fits nothing, or no data root for a set that is read from disk.
+        UserError: a pattern that fits nothing or names a split; no data root for a set that is read
+            from disk, or one that is not there.
     """
+    patterns = list(patterns)
+    for pattern in patterns:
+        name, at, split = pattern.partition("@")
+        if at and "/" not in pattern:
+            raise UserError(
+                f"dataset '{pattern}': a run trains and tests on the splits that are meant for it, "
+                f"so name the set alone, '{name}'; @{split} is for the commands of `datasets`"
+            )
     names = []
     for name in REGISTRY.match(patterns):
         data = REGISTRY.get(name).data
         place = data_root(name, root)
+        if data.get("needs_root", True) and not Path(str(place)).is_dir():
+            raise UserError(f"dataset '{name}': the data root {place} is no folder")
         if data.get("variant_is_root") and data.get("needs_root", True):
             key, colon, options = name.partition(":")
             name = f"{key}:{Path(str(place)).resolve()}{colon}{options}"

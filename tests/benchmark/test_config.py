@@ -55,6 +55,19 @@ def test_value_out_of_range_is_named(key, value):
         build(Settings, {key: value})
 
 
+@pytest.mark.parametrize(
+    "raw", [{"lr": "fast"}, {"seeds": -1}, {"overrides": {"acm": {"lr": "a"}}}]
+)
+def test_value_out_of_range_is_named_with_its_source(raw):
+    with pytest.raises(UserError, match=r"^--preset mine\.yaml: .*(lr|seeds) (fast|-1|a): input"):
+        split_keys(raw, "--preset mine.yaml")
+
+
+def test_a_layer_alone_may_need_another():
+    """No validation part is an error only where the epoch is chosen on it."""
+    assert split_keys({"val_fraction": 0}, "test") == ({}, {"val_fraction": 0})
+
+
 def test_wrong_choice_suggests_the_nearest():
     with pytest.raises(UserError, match="did you mean 'adagrad'"):
         build(Settings, {"optimizer": "adagrd"})

@@ -32,6 +32,18 @@ def test_full_cross_with_distinct_ids(tmp_path):
     assert {c.state for c in cells} == {"todo"}
 
 
+def test_data_root_that_is_not_there(tmp_path):
+    missing = tmp_path / "missing"
+    with pytest.raises(UserError, match=f"dataset 'sirst': the data root {missing} is no folder"):
+        make_matrix(plan(tmp_path, datasets=("sirst",), data_root=missing), {}, {})
+    assert make_matrix(plan(tmp_path, data_root=missing), {}, {"crop_size": 96})  # synthetic
+
+
+def test_a_split_is_not_chosen(tmp_path):
+    with pytest.raises(UserError, match="name the set alone, 'synthetic'; @test is for"):
+        make_matrix(plan(tmp_path, datasets=("synthetic@test",)), {}, {})
+
+
 def test_order_of_options_does_not_matter(tmp_path):
     one = make_matrix(plan(tmp_path), {"lr": 0.1, "epochs": 3}, {"crop_size": 96})
     settings = {"crop_size": 96, "epochs": 3}
