@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.report.aggregate import Row, Table
 from benchmark.report.layout import figure_title, finish, look_of, panels_of
-from benchmark.report.style import COLUMN, PAGE, Line, Style, loss_label, new_figure, tidy
+from benchmark.report.style import COLUMN, PAGE, Line, Style, at_least, loss_label, new_figure, tidy
 
 # Fa is drawn in false pixels per million, as in the tables.
 _PER_MILLION = 1e6
@@ -47,7 +47,8 @@ def training_figure(table: Table, style: Style) -> Figure | None:
             tidy(axes)
             axes.margins(x=0.01)
             _mark_warmup(axes, members, label=key == "loss")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+            axes.set_xlim(at_least(1, *axes.get_xlim()))
     for axes, (name, _) in zip(every[0], groups, strict=True):
         axes.set_title(name)
     figure.align_ylabels()
@@ -112,6 +113,7 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
                 )  # fmt: skip
         axes.set_xlabel(label)
         tidy(axes)
+        axes.set_xlim(at_least(2, *axes.get_xlim()))
     every[0].set_yticks(range(len(rows)), [f"{row.detector}, {loss_label(row)}" for row in rows])
     every[0].set_ylim(-0.6, len(rows) - 0.4)
     figure.suptitle(figure_title(table), fontsize=8)

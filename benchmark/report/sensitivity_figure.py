@@ -55,6 +55,8 @@ def sensitivity_figure(table: Table, style: Style) -> Figure | None:
     pd_size.set_ylim(max(-2.0, math.floor(lowest / 10) * 10), 102)
     _by_bin(iou_size, shown, style, SIZES, "hit_iou", 100.0)
     iou_size.set_ylabel("Mean IoU of hits (%)")
+    if not np.isfinite(iou_size.dataLim.y0):  # no hits
+        iou_size.set_ylim(0, 102)
     for axes in (pd_size, iou_size):
         axes.set_xlabel("Target size (px); $n$ targets")
     pd_scr.set_xlabel("Signal-to-clutter ratio; $n$ targets")

@@ -151,6 +151,16 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def at_least(span: float, low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis of what is not negative, widened to `span`.
+
+    Ticks 0.01 apart around one value would tell nothing.
+    """
+    span = max(span, high - low)
+    low = max((low + high - span) / 2, min(low, 0))
+    return low, low + span
+
+
 def tidy(axes: Axes) -> None:
     """Light grid behind the data, no box."""
     axes.grid(True, axis="both")

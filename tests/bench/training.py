@@ -1,6 +1,6 @@
 """The whole training loop of MSHNet with SLS against a bare step and against a plain loop.
 
-What is compared is an epoch of a few batches of 4 crops of 256 px:
+What is compared is an epoch of a few batches of 4 crops:
 
 - bare: forward, loss, backward and optimizer step of our network on one batch that lies ready;
 - ours: `train`, with augmentation, the guard against NaN and the checkpoint after the epoch;
@@ -50,6 +50,7 @@ ORIGIN = Origin("bench", [])
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Options of this benchmark."""
     group.add_argument("--batches", type=int, default=8, help="of an epoch (8)")
+    group.add_argument("--crop", type=int, default=256, help="side of the training crops (256 px)")
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -59,7 +60,9 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     torch.backends.cudnn.allow_tf32 = False
     device = torch.device(options.device)
     samples = load_dataset("synthetic", split="train").samples[: 4 * options.batches]
-    print("MSHNet, SLS, batch 4, 256 px: ms a step, median of n rounds; ratios round by round\n")
+    print(
+        f"MSHNet, SLS, batch 4, {options.crop} px: ms a step, median of n rounds; ratios round by round\n"
+    )
     print(f"{'ours in':9}{'bare':>9}{'ours':>9}{'plain':>9}  {'ours / bare':19}"
           f"{'plain / ours':19}{'n':>3}")  # fmt: skip
     rows = []
@@ -67,9 +70,9 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             works = {
-                "bare": bare(samples, device, precision, options.batches),
-                "ours": ours(samples, device, precision, folder / "run"),
-                "plain": plain(samples, device, folder / "files"),
+                "bare": bare(samples, device, precision, options.crop),
+                "ours": ours(samples, device, precision, options.crop, folder / "run"),
+                "plain": plain(samples, device, options.crop, folder / "files"),
             }
             times = interleave(works, device, options.seconds)
         rows.append(_row(precision, times, options.batches))
@@ -90,8 +93,9 @@ def _row(precision: str, times: dict[str, list[float]], batches: int) -> dict[st
     }
 
 
-def _settings(**more: Any) -> Settings:
-    return Settings(**(read_recipe("mshnet").settings | {"selection": "last"} | more))
+def _settings(crop: int, **more: Any) -> Settings:
+    ours = {"selection": "last", "base_size": crop, "crop_size": crop}
+    return Settings(**(read_recipe("mshnet").settings | ours | more))
 
 
 def _autocast(device: torch.device, precision: str) -> partial[torch.autocast]:
@@ -103,9 +107,9 @@ def _network(device: torch.device) -> nn.Module:
     return create_detector("mshnet").to(device, memory_format=torch.channels_last)
 
 
-def bare(samples: list[Sample], device: torch.device, precision: str, batches: int) -> Work:
+def bare(samples: list[Sample], device: torch.device, precision: str, crop: int) -> Work:
     """Steps of our network on one batch that is there."""
-    settings = _settings()
+    settings = _settings(crop)
     images, target = next(Batches(samples, "bench", 0, settings, device).epoch(0))
     detector, loss = _network(device), create_loss("sls")
     optimizer = make_optimizer(detector, settings)
@@ -115,7 +119,7 @@ def bare(samples: list[Sample], device: torch.device, precision: str, batches: i
     x = detector.normalise(images).contiguous(memory_format=torch.channels_last)
 
     def work() -> None:
-        for _ in range(batches):
+        for _ in range(len(samples) // 4):
             with autocast():
                 prediction = detector(x)
             value = supervise(loss, prediction, target, EPOCH)
@@ -126,9 +130,11 @@ def bare(samples: list[Sample], device: torch.device, precision: str, batches: i
     return work
 
 
-def ours(samples: list[Sample], device: torch.device, precision: str, folder: Path) -> Work:
+def ours(
+    samples: list[Sample], device: torch.device, precision: str, crop: int, folder: Path
+) -> Work:
     """`train`, one more epoch a call: it resumes from its checkpoint, which is read too."""
-    settings = _settings(warm_epoch=-1)
+    settings = _settings(crop, warm_epoch=-1)
     batches = Batches(samples, "bench", 0, settings, device)
     detector, loss = _network(device), create_loss("sls")
     done = 0
@@ -145,7 +151,7 @@ def ours(samples: list[Sample], device: torch.device, precision: str, folder: Pa
     return work
 
 
-def plain(samples: list[Sample], device: torch.device, folder: Path) -> Work:
+def plain(samples: list[Sample], device: torch.device, crop: int, folder: Path) -> Work:
     """The usual loop, with files."""
     folder.mkdir()
     for sample in samples:
@@ -158,7 +164,7 @@ def plain(samples: list[Sample], device: torch.device, folder: Path) -> Work:
 
     def work() -> None:
         for start in range(0, len(samples), 4):
-            pairs = [read_augmented(folder, s.name) for s in samples[start : start + 4]]
+            pairs = [read_augmented(folder, s.name, crop) for s in samples[start : start + 4]]
             x, target = (torch.stack(part).to(device) for part in zip(*pairs, strict=True))
             outputs = network(x)
             total: Any = 0
@@ -174,7 +180,7 @@ def plain(samples: list[Sample], device: torch.device, folder: Path) -> Work:
     return work
 
 
-def read_augmented(folder: Path, name: str, base: int = 256) -> tuple[Tensor, Tensor]:
+def read_augmented(folder: Path, name: str, base: int) -> tuple[Tensor, Tensor]:
     """One sample as the public code reads it: decode, flip, scale, pad, crop, blur, normalise."""
     image = Image.open(folder / f"{name}.png").convert("RGB")
     mask = Image.open(folder / f"{name}_mask.png")

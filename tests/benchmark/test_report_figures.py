@@ -17,7 +17,7 @@ from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
 from benchmark.report.figures import overview_figure, training_figure
 from benchmark.report.operating import attainable, pd_at
 from benchmark.report.panels import example_figures, overlay
-from benchmark.report.style import Style
+from benchmark.report.style import Style, at_least
 from tests.benchmark.test_report_sweep import CURVE, make_record, write, write_sweep
 
 
@@ -110,6 +110,19 @@ def test_overview_shows_every_seed(drawn: tuple[Table, Style]) -> None:
     figure = overview_figure(*drawn)
     seeds = [line for line in figure.axes[0].lines if line.get_alpha() == 0.4]
     assert sorted(len(line.get_xdata()) for line in seeds) == [2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((10, 30), (10, 30)),
+        ((49.9, 50.1), (49, 51)),
+        ((-0.05, 0.05), (-0.05, 1.95)),
+        ((0.2, 0.4), (0, 2)),
+    ],
+)
+def test_limits_of_an_axis(limits: tuple[float, float], expected: tuple[float, float]) -> None:
+    assert at_least(2, *limits) == pytest.approx(expected)
 
 
 def test_overlay_colours() -> None:
