@@ -60,9 +60,8 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     torch.backends.cudnn.allow_tf32 = False
     device = torch.device(options.device)
     samples = load_dataset("synthetic", split="train").samples[: 4 * options.batches]
-    print(
-        f"MSHNet, SLS, batch 4, {options.crop} px: ms a step, median of n rounds; ratios round by round\n"
-    )
+    print(f"MSHNet, SLS, batch 4, {options.crop} px: ms a step, median of n rounds")
+    print("ratios round by round\n")
     print(f"{'ours in':9}{'bare':>9}{'ours':>9}{'plain':>9}  {'ours / bare':19}"
           f"{'plain / ours':19}{'n':>3}")  # fmt: skip
     rows = []
