@@ -156,7 +156,7 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
         where: names the source in messages, e.g. the preset's path.
 
     Raises:
-        UserError: a key that neither knows, with the nearest valid one, or a value out of range.
+        UserError: a key that neither knows, with the nearest valid one.
     """
     plan: dict[str, Any] = {}
     settings: dict[str, Any] = {}
@@ -188,15 +188,30 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
         names = _as_tuple(settings["protocols"])
         every = list_protocols() if "all" in names else names
         settings["protocols"] = tuple(sorted(set(every)))  # the order decides nothing
-    _check(Plan, plan, where)
-    _check(Settings, settings, where)
     return plan, settings
 
 
+def check_values(plan: dict[str, Any], settings: dict[str, Any], where: str) -> None:
+    """Refuse values out of range, while it is known where they come from.
+
+    What is left empty is not looked at: another layer may fill it.
+
+    Args:
+        plan, settings: of one layer, as `split_keys` sorts them.
+        where: as there.
+
+    Raises:
+        UserError: a value that its key does not take.
+    """
+    _check(Plan, plan, where)
+    _check(Settings, settings, where)
+    for detector, more in plan.get("overrides", {}).items():
+        _check(Settings, more, f"{where}: overrides: {detector}")
+
+
 def _check(model: type[BaseModel], values: dict[str, Any], where: str) -> None:
-    """Refuse values out of range while it is known where they come from."""
     try:
-        model(**values)
+        model(**{key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
         for found in error.errors():
             if found["loc"] and found["type"] != "missing":

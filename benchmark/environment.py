@@ -66,14 +66,9 @@ def devices(option: str) -> list[str]:
     return [f"cuda:{k}" for k in wanted]
 
 
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""Tells glibc to keep what is freed: fetching a feature map's memory from the system anew costs
-more than many an operation on it. Read at the start of a process; unknown elsewhere."""
-
-
 def worker_environment(device: str) -> dict[str, str]:
     """The variables of a process that works on `device` (`cpu` or `cuda:K`) and sees no other."""
-    environment = KEEP_MEMORY | dict(os.environ)
+    environment = dict(os.environ)
     paths = [str(ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
     environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what deterministic cuBLAS asks for

@@ -14,7 +14,7 @@ from rich.table import Table
 import datasets
 import detectors
 import losses
-from benchmark.config import Plan, build, read_preset, split_keys
+from benchmark.config import Plan, build, check_values, read_preset, split_keys
 from benchmark.environment import devices
 from benchmark.errors import UserError, describe_os_error
 from benchmark.naming import short_dataset
@@ -38,7 +38,9 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         UserError: see `make_matrix` and `preflight`.
     """
     preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
+    check_values(preset_plan, preset_settings, f"--preset {preset}")
     plan_options, settings = split_keys(options, "command line")
+    check_values(plan_options, settings, "command line")
     name = Path(preset).stem if preset.endswith((".yaml", ".yml")) else preset
     values = {"preset": name, "output": Path("results") / name, **_data_root_of_environment()}
     values |= preset_plan | plan_options

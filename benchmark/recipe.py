@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import TRAINING, read_yaml, split_keys
+from benchmark.config import TRAINING, check_values, read_yaml, split_keys
 from benchmark.errors import UserError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -70,4 +70,5 @@ def read_recipe(name: str) -> Recipe:
                 f"--recipe {path}: '{key}' is no setting of a training; a recipe has: "
                 f"{', '.join(TRAINING)}, overrides, about, source"
             )
+    check_values({"overrides": overrides}, settings, f"--recipe {path}")
     return Recipe(path.stem, about, source, settings, overrides)

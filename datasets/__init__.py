@@ -38,7 +38,8 @@ def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> l
     patterns = list(patterns)
     for pattern in patterns:
         name, at, split = pattern.partition("@")
-        if at and "/" not in pattern:
+        key = name.partition(":")[0]
+        if at and key in REGISTRY.names() and not REGISTRY.get(key).data.get("variant_is_root"):
             raise UserError(
                 f"dataset '{pattern}': a run trains and tests on the splits that are meant for it, "
                 f"so name the set alone, '{name}'; @{split} is for the commands of `datasets`"

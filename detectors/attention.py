@@ -57,8 +57,8 @@ class SpatialAttention(nn.Module):
 
 def pool_channels(x: Tensor) -> Tensor:
     """Mean and maximum over the channels of each pixel, (B, C, H, W) to (B, 2, H, W)."""
-    wide = x.float() if x.dtype.itemsize == 2 else x  # amax of half precision is slow on a CPU
-    peak = wide.amax(1, keepdim=True).to(x.dtype)
+    half = x.is_cpu and x.dtype.itemsize == 2  # whose amax is slow
+    peak = (x.float() if half else x).amax(1, keepdim=True).to(x.dtype)
     pooled = torch.cat((x.mean(1, keepdim=True), peak), dim=1)
     return pooled.contiguous(memory_format=torch.channels_last)
 
@@ -66,10 +66,10 @@ def pool_channels(x: Tensor) -> Tensor:
 class _ChannelGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, fc1: Tensor, fc2: Tensor) -> Tensor:
-        peak, place = F.adaptive_max_pool2d(x, 1, return_indices=True)
-        pooled = torch.cat((x.mean((2, 3)), peak.flatten(1))).to(fc1.dtype)  # (2 B, C)
+        peak, place = _peaks(x)
+        pooled = torch.cat((x.mean((2, 3)), peak)).to(fc1.dtype)  # (2 B, C)
         hidden = F.relu(pooled @ fc1.T).to(fc1.dtype)
-        gate = torch.sigmoid((hidden @ fc2.T).view(2, *peak.shape[:2]).sum(0)).to(x.dtype)
+        gate = torch.sigmoid((hidden @ fc2.T).view(2, *peak.shape).sum(0)).to(x.dtype)
         ctx.save_for_backward(x, fc1, fc2, place, pooled, hidden, gate)
         return x * _spread(gate[:, :, None, None], x)
 
@@ -81,13 +81,12 @@ class _ChannelGate(torch.autograd.Function):
         by_gate = (grad * x).sum((2, 3)).to(fc1.dtype)
         weight = gate.to(fc1.dtype)
         by_sum = (by_gate * weight * (1 - weight)).repeat(2, 1)
-        by_hidden = (by_sum @ fc2) * (hidden > 0)
+        by_hidden = (by_sum @ fc2).masked_fill(hidden <= 0, 0)
         by_mean, by_peak = (by_hidden @ fc1).to(x.dtype).chunk(2)
         out = grad * _spread(gate[:, :, None, None], x)
         out += _spread((by_mean / (height * width))[:, :, None, None], x)
         image = torch.arange(len(x), device=x.device)[:, None]
         channel = torch.arange(x.shape[1], device=x.device)
-        place = place.flatten(1)
         out[image, channel, place // width, place % width] += by_peak
         return out, by_hidden.T @ pooled, by_sum.T @ hidden
 
@@ -118,6 +117,15 @@ class _SpatialGate(torch.autograd.Function):
         out += _spread(by_mean / x.shape[1], x)
         out.addcmul_(highest, _spread(by_peak / highest.sum(1, keepdim=True), x))
         return out, by_kernel
+
+
+def _peaks(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum over the pixels of each channel, and the pixel's number, (B, C) each."""
+    if x.is_cpu:  # max pooling is faster there; on a GPU it would be one thread a channel
+        peak, place = F.adaptive_max_pool2d(x, 1, return_indices=True)
+        return peak.flatten(1), place.flatten(1)
+    peak, place = x.flatten(2).max(2)
+    return peak, place
 
 
 def _spread(x: Tensor, like: Tensor) -> Tensor:

@@ -33,7 +33,8 @@ class _DenseGradient(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor) -> Tensor:
         last = y.is_contiguous(memory_format=torch.channels_last)
         ctx.layout = torch.channels_last if last else torch.contiguous_format
-        return y.view_as(y)
+        ctx.mark_dirty(y)  # not changed, but so it need not be copied
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:

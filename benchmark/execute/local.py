@@ -21,6 +21,7 @@ from benchmark.console import Display, Progress
 from benchmark.environment import ROOT, cpu_count, devices, worker_environment
 from benchmark.errors import describe_os_error
 from benchmark.execute.events import parse_event
+from benchmark.memory import KEEP_FREED
 from benchmark.plan.matrix import Cell
 from benchmark.store import write_atomic
 
@@ -70,7 +71,7 @@ class Pool:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
-                    env=worker_environment(device),
+                    env=KEEP_FREED | worker_environment(device),
                     cwd=ROOT,  # a folder `datasets` where the user is must not shadow ours
                     start_new_session=True,  # Ctrl-C reaches this process only
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import resource
 import sys
@@ -27,6 +28,7 @@ from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import save_crops
 from benchmark.execute.events import EventWriter
+from benchmark.memory import give_back
 from benchmark.naming import short_dataset
 from benchmark.plan.job import Job
 from benchmark.record import Cost, Data, Environment
@@ -40,6 +42,8 @@ from datasets.hashes import image_hash
 from detectors.base import Detector
 
 Autocast = Callable[[], torch.autocast]
+GIVE_BACK_EVERY = 16
+"""Images; giving free memory back takes longer than a small network's forward pass."""
 
 
 class Inputs(NamedTuple):
@@ -283,8 +287,11 @@ def select(detector: Detector, state: State, selection: str) -> int:
 
 def _network(detector: Detector, device: torch.device, autocast: Autocast) -> Network:
     """Image -> probabilities."""
+    number = itertools.count(1)
 
     def network(image: np.ndarray, geometry: Geometry = NATIVE) -> np.ndarray:
+        if next(number) % GIVE_BACK_EVERY == 0:
+            give_back()
         return predict(detector, image, device, autocast, geometry)
 
     return network

@@ -48,12 +48,12 @@ def training_figure(table: Table, style: Style) -> Figure | None:
             axes.margins(x=0.01)
             _mark_warmup(axes, members, label=key == "loss")
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-            axes.set_xlim(at_least(1, *axes.get_xlim()))
     for axes, (name, _) in zip(every[0], groups, strict=True):
         axes.set_title(name)
     figure.align_ylabels()
     for axes in every[-1]:
         axes.set_xlabel("Epoch")
+    every[0, 0].set_xlim(at_least(1, *every[0, 0].get_xlim()))  # all panels share it
     finish(figure, groups, f"{table.heading}, recipe {table.recipe}", style, markers=False)
     return figure
 

@@ -156,8 +156,9 @@ def at_least(span: float, low: float, high: float) -> tuple[float, float]:
 
     Ticks 0.01 apart around one value would tell nothing.
     """
-    span = max(span, high - low)
-    low = max((low + high - span) / 2, min(low, 0))
+    if high - low >= span:
+        return low, high
+    low = max((low + high - span) / 2, -0.03 * span)
     return low, low + span
 
 

@@ -17,15 +17,16 @@ from pathlib import Path
 import torch
 
 import tests.bench
-from benchmark.environment import KEEP_MEMORY, cpu_count, cpu_name
+from benchmark.environment import cpu_count, cpu_name
 from benchmark.errors import UserError
+from benchmark.memory import KEEP_FREED
 
 
 def main() -> int:
     """Run what the command line names; the exit code is 2 for a mistake in it."""
-    if not KEEP_MEMORY.items() <= os.environ.items():  # all candidates run as a worker does
+    if not KEEP_FREED.items() <= os.environ.items():  # all candidates run as a worker does
         command = [sys.executable, "-m", "tests.bench", *sys.argv[1:]]
-        os.execve(sys.executable, command, dict(os.environ) | KEEP_MEMORY)
+        os.execve(sys.executable, command, dict(os.environ) | KEEP_FREED)
     modules = {
         found.name: importlib.import_module(f"tests.bench.{found.name}")
         for found in pkgutil.iter_modules(tests.bench.__path__)

@@ -6,6 +6,7 @@ from benchmark.config import (
     Plan,
     Settings,
     build,
+    check_values,
     parse_set,
     read_preset,
     resolve_settings,
@@ -60,12 +61,12 @@ def test_value_out_of_range_is_named(key, value):
 )
 def test_value_out_of_range_is_named_with_its_source(raw):
     with pytest.raises(UserError, match=r"^--preset mine\.yaml: .*(lr|seeds) (fast|-1|a): input"):
-        split_keys(raw, "--preset mine.yaml")
+        check_values(*split_keys(raw, "--preset mine.yaml"), "--preset mine.yaml")
 
 
 def test_a_layer_alone_may_need_another():
-    """No validation part is an error only where the epoch is chosen on it."""
-    assert split_keys({"val_fraction": 0}, "test") == ({}, {"val_fraction": 0})
+    """No validation part is wrong only where the epoch is chosen on it; a blank may be filled."""
+    check_values({"output": None, "seeds": None}, {"val_fraction": 0}, "test")
 
 
 def test_wrong_choice_suggests_the_nearest():

@@ -42,6 +42,11 @@ def test_data_root_that_is_not_there(tmp_path):
 def test_a_split_is_not_chosen(tmp_path):
     with pytest.raises(UserError, match="name the set alone, 'synthetic'; @test is for"):
         make_matrix(plan(tmp_path, datasets=("synthetic@test",)), {}, {})
+    with pytest.raises(UserError, match="unknown dataset"):
+        make_matrix(plan(tmp_path, datasets=("nothing@test",)), {}, {})
+    (tmp_path / "data@v2").mkdir()  # a path may have one
+    folder = f"folder:{tmp_path}/data@v2"
+    assert make_matrix(plan(tmp_path, datasets=(folder,)), {}, {"crop_size": 96})
 
 
 def test_order_of_options_does_not_matter(tmp_path):

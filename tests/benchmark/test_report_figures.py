@@ -88,6 +88,31 @@ def test_training_draws_loss_and_validation(drawn: tuple[Table, Style]) -> None:
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0, 10, 20])
 
 
+def test_training_shows_all_epochs_of_every_panel(tmp_path: Path) -> None:
+    """The panels share the axis; the first one has the shortest training."""
+    records = []
+    for loss, epochs in (("bce", 1), ("sls", 3), ("soft_iou", 2)):
+        for detector in ("acm", "alcnet", "mshnet"):
+            record = make_record(detector, loss)
+            del record.history[epochs:]
+            records.append(record)
+    collection = collect(write(tmp_path, *records))
+    figure = training_figure(collection.tables[0], Style(collection))
+    assert len(figure.axes) == 6
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        assert low <= 0
+        assert high >= 2
+
+
+def test_training_of_one_epoch(tmp_path: Path) -> None:
+    record = make_record()
+    del record.history[1:]
+    collection = collect(write(tmp_path, record))
+    axes = training_figure(collection.tables[0], Style(collection)).axes[-1]
+    assert [tick for tick in axes.get_xticks() if 0 <= tick <= 1] in ([0], [0, 1])
+
+
 def test_training_without_validation_has_one_panel(tmp_path: Path) -> None:
     record = make_record()
     for epoch in record.history:
@@ -117,8 +142,8 @@ def test_overview_shows_every_seed(drawn: tuple[Table, Style]) -> None:
     [
         ((10, 30), (10, 30)),
         ((49.9, 50.1), (49, 51)),
-        ((-0.05, 0.05), (-0.05, 1.95)),
-        ((0.2, 0.4), (0, 2)),
+        ((-0.05, 0.05), (-0.06, 1.94)),
+        ((0.2, 0.4), (-0.06, 1.94)),
     ],
 )
 def test_limits_of_an_axis(limits: tuple[float, float], expected: tuple[float, float]) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from detectors.attention import ChannelAttention, SpatialAttention
 from detectors.resize import resize
@@ -103,3 +104,41 @@ def test_resize_beside_a_skip_connection(layout: torch.memory_format, align_corn
     assert torch.equal(ours, theirs)
     torch.testing.assert_close(gradient(ours), gradient(theirs), rtol=1e-12, atol=1e-12)
     assert ours.stride() == theirs.stride()
+
+
+class Gradients(TorchDispatchMode):
+    """Notes whether the gradients that reach the interpolation are dense."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense: list[bool] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.upsample_bilinear2d_backward.default:
+            formats = (torch.contiguous_format, torch.channels_last)
+            self.dense.append(any(args[0].is_contiguous(memory_format=f) for f in formats))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["nchw", "nhwc"])
+def test_interpolation_gets_a_dense_gradient(layout: torch.memory_format) -> None:
+    def dense(function) -> list[bool]:
+        x = torch.randn(2, 8, 4, 4).contiguous(memory_format=layout).requires_grad_()
+        skip = torch.randn(2, 3, 8, 8).contiguous(memory_format=layout)
+        with Gradients() as seen:
+            torch.cat((skip, function(x)), 1).square().sum().backward()
+        return seen.dense
+
+    assert dense(lambda x: resize(x, (8, 8), align_corners=True)) == [True]
+    assert dense(lambda x: F.interpolate(x, (8, 8), mode="bilinear", align_corners=True)) == [False]
+
+
+def test_result_of_resize_may_be_changed_in_place() -> None:
+    x, skip = torch.randn(1, 4, 4, 4).double().requires_grad_(), torch.randn(1, 4, 8, 8).double()
+    ours, theirs = resize(x, (8, 8), False), F.interpolate(x, (8, 8), mode="bilinear")
+    for y in (ours, theirs):
+        y += skip
+        F.relu(y, inplace=True)
+    assert torch.equal(ours, theirs)
+    a, b = (torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs))
+    torch.testing.assert_close(a, b)
