@@ -15,6 +15,7 @@ from benchmark.report.style import COLUMN, PAGE, Line, Style, at_least, loss_lab
 # Fa is drawn in false pixels per million, as in the tables.
 _PER_MILLION = 1e6
 _BAND = 0.13  # opacity of the seeds' band
+_FAR = 20  # largest Fa over the 75th percentile, from which on its axis is logarithmic
 
 
 def training_figure(table: Table, style: Style) -> Figure | None:
@@ -114,6 +115,10 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
         axes.set_xlabel(label)
         tidy(axes)
         axes.set_xlim(at_least(2, *axes.get_xlim()))
+        found = [value * scale for row in rows for value in row.values(key)]
+        if key == "fa" and found and max(found) > _FAR * max(1, np.percentile(found, 75)):
+            axes.set_xscale("symlog", linthresh=1)  # one method must not push the others together
+            axes.set_xlim(-0.3, 3 * max(found))
     every[0].set_yticks(range(len(rows)), [f"{row.detector}, {loss_label(row)}" for row in rows])
     every[0].set_ylim(-0.6, len(rows) - 0.4)
     figure.suptitle(figure_title(table), fontsize=8)

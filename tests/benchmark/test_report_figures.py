@@ -137,6 +137,17 @@ def test_overview_shows_every_seed(drawn: tuple[Table, Style]) -> None:
     assert sorted(len(line.get_xdata()) for line in seeds) == [2, 3, 3]
 
 
+@pytest.mark.parametrize(("last", "scale"), [(5e-5, "linear"), (0.9, "symlog")])
+def test_overview_keeps_methods_apart(tmp_path: Path, last: float, scale: str) -> None:
+    """One network that calls everything a target must not squeeze the others into one point."""
+    fas = (1e-5, 2e-5, 3e-5, 4e-5, last)
+    names = ("acm", "alcnet", "dnanet", "mshnet", "unet")
+    records = [make_record(name, fa=fa) for name, fa in zip(names, fas, strict=True)]
+    collection = collect(write(tmp_path, *records))
+    figure = overview_figure(collection.tables[0], Style(collection))
+    assert [axes.get_xscale() for axes in figure.axes] == ["linear", "linear", scale]
+
+
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
