@@ -11,6 +11,7 @@ sampled by nearest neighbour at PIL's positions.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -72,36 +73,80 @@ def draw_patches(rng: np.random.Generator, n: int, positive_crops: float = 0.5) 
     return Draw(flip, upside_down, transpose, scale, top, left, sigma, target)
 
 
-def augment(
-    images: list[Tensor],
-    masks: list[Tensor],
+class Crops(NamedTuple):
+    """Where the crops of N images come from.
+
+    Made for a whole epoch at once, so that its numbers reach the device in one copy that nobody
+    waits for; a slice of it is a batch.
+
+    Attributes:
+        side: of the crops, px.
+        sizes: heights and widths of the images, (N, 2) int, on the host.
+        turned: which crops are transposed, (N,) bool, on the host.
+        numbers: (N, 9 + taps) float64 on the device: for each axis the length of the image, its
+            length after scaling, the first pixel of the crop and whether the axis is mirrored;
+            whether the crop is transposed; the blur (`blur_taps`).
+    """
+
+    side: int
+    sizes: np.ndarray
+    turned: np.ndarray
+    numbers: Tensor
+
+    def part(self, which: slice) -> Crops:
+        """Some of the images."""
+        return Crops(self.side, self.sizes[which], self.turned[which], self.numbers[which])
+
+
+def place_crops(
+    sizes: np.ndarray,
     target_pixels: list[np.ndarray],
     choice: Draw,
-    crop_size: int,
-    device: torch.device | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Augment one batch.
+    side: int,
+    device: torch.device,
+) -> Crops:
+    """Turn random choices into places.
 
     Args:
-        images: B tensors (H, W) of grey levels, uint8 or uint16, sizes may differ.
-        masks: B tensors (H, W) bool.
+        sizes: heights and widths of N images, (N, 2).
         target_pixels: (row, column) of every target pixel of each mask, (n, 2).
-        choice: the random choices of these B images.
-        crop_size: side of the crops, px.
-        device: where to compute; by default where the images are.
-
-    Returns:
-        Crops (B, 1, S, S) float32 in [0, 1], black where padded, and masks (B, 1, S, S) float32.
+        choice: the random choices of these N images.
+        side: of the crops, px.
+        device: where the crops will be cut.
     """
-    device = device or images[0].device
-    sizes = np.array([tuple(image.shape) for image in images])
     long_side = np.where(choice.long_side > 0, choice.long_side, sizes.max(1))
     # the other side keeps the ratio, rounded half up
     scaled = np.floor(sizes * (long_side / sizes.max(1))[:, None] + 0.5).astype(int)
     scaled = np.maximum(scaled, 1)
-    start = crop_corners(sizes, scaled, target_pixels, choice, crop_size)
+    start = crop_corners(sizes, scaled, target_pixels, choice, side)
+    mirrored = (choice.upside_down, choice.flip)
+    axes = [
+        column for k in range(2) for column in (sizes[:, k], scaled[:, k], start[:, k], mirrored[k])
+    ]
+    numbers = np.column_stack([*axes, choice.transpose, blur_taps(choice.sigma)])
+    return Crops(side, sizes, choice.transpose, to_device(torch.from_numpy(numbers), device))
 
-    height, width = sizes.max(0)
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy from the host; a GPU does not make its host wait for it."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def cut_crops(images: list[Tensor], masks: list[Tensor], crops: Crops) -> tuple[Tensor, Tensor]:
+    """Augment one batch, where `crops` lies.
+
+    Args:
+        images: B tensors (H, W) of grey levels, uint8 or uint16, sizes may differ.
+        masks: B tensors (H, W) bool.
+        crops: of these B images.
+
+    Returns:
+        Crops (B, 1, S, S) float32 in [0, 1], black where padded, and masks (B, 1, S, S) float32.
+    """
+    device, side = crops.numbers.device, crops.side
+    height, width = crops.sizes.max(0)
     stack = torch.zeros(len(images), height, width, device=device)
     truth = torch.zeros(len(images), height, width, dtype=torch.bool, device=device)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
@@ -109,21 +154,21 @@ def augment(
         stack[i, : image.shape[0], : image.shape[1]] = grey
         truth[i, : mask.shape[0], : mask.shape[1]] = mask.to(device, non_blocking=True)
 
-    rows = Axis(sizes[:, 0], scaled[:, 0], start[:, 0], choice.upside_down, crop_size, device)
-    columns = Axis(sizes[:, 1], scaled[:, 1], start[:, 1], choice.flip, crop_size, device)
-    blur = blur_matrix(torch.as_tensor(choice.sigma, device=device), crop_size)
+    place = crops.numbers[:, :9, None].long()
+    rows, columns = Axis(place[:, :4], side), Axis(place[:, 4:8], side)
+    blur = blur_matrix(crops.numbers[:, 9:], side)
     a_y = blur @ rows.resize_matrix(height)
     a_x = blur @ columns.resize_matrix(width)
-    crops = a_y @ stack @ a_x.transpose(1, 2)
+    cut = a_y @ stack @ a_x.transpose(1, 2)
 
     batch = torch.arange(len(images), device=device)[:, None, None]
     picked = truth[batch, rows.nearest[:, :, None], columns.nearest[:, None, :]]
     picked &= rows.inside[:, :, None] & columns.inside[:, None, :]
-    if choice.transpose.any():
-        turned = torch.as_tensor(choice.transpose, device=device)[:, None, None]
-        crops = torch.where(turned, crops.transpose(1, 2), crops)
+    if crops.turned.any():
+        turned = place[:, 8, :, None] > 0
+        cut = torch.where(turned, cut.transpose(1, 2), cut)
         picked = torch.where(turned, picked.transpose(1, 2), picked)
-    return crops[:, None], picked[:, None].float()
+    return cut[:, None], picked[:, None].float()
 
 
 def crop_corners(
@@ -154,36 +199,23 @@ class Axis:
     """Where the pixels of B crops come from, along one axis.
 
     Args:
-        size: original lengths, (B,) int.
-        scaled: lengths after scaling.
-        start: first pixel of the crop in the scaled image.
-        flip: whether the image is mirrored.
-        crop: length of the crop.
-        device: of the results.
+        place: (B, 4, 1) int64: original length, length after scaling, first pixel of the crop in
+            the scaled image, and whether the image is mirrored.
+        side: length of the crop.
     """
 
-    def __init__(
-        self,
-        size: np.ndarray,
-        scaled: np.ndarray,
-        start: np.ndarray,
-        flip: np.ndarray,
-        crop: int,
-        device: torch.device,
-    ) -> None:
-        size_t, scaled_t, start_t, flip_t = (
-            torch.as_tensor(a, device=device)[:, None] for a in (size, scaled, start, flip)
-        )
-        position = start_t + torch.arange(crop, device=device)  # (B, crop), in the scaled image
-        self.inside = position < scaled_t  # the rest is padding
-        position = torch.where(flip_t, scaled_t - 1 - position, position)
-        self.size, self.scale = size_t, size_t.double() / scaled_t
+    def __init__(self, place: Tensor, side: int) -> None:
+        size, scaled, start, mirrored = place.unbind(1)
+        position = start + torch.arange(side, device=place.device)  # (B, side), after scaling
+        self.inside = position < scaled  # the rest is padding
+        position = torch.where(mirrored > 0, scaled - 1 - position, position)
+        self.size, self.scale = size, size.double() / scaled
         self.centre = (position + 0.5) * self.scale  # in the original image
-        nearest = torch.div((2 * position + 1) * size_t, 2 * scaled_t, rounding_mode="floor")
-        self.nearest = nearest.clamp_min(0).minimum(size_t - 1)  # padding: any pixel
+        nearest = torch.div((2 * position + 1) * size, 2 * scaled, rounding_mode="floor")
+        self.nearest = nearest.clamp_min(0).minimum(size - 1)  # padding: any pixel
 
     def resize_matrix(self, length: int) -> Tensor:
-        """Rows of PIL's bilinear filter, (B, crop, length); zero rows where padded.
+        """Rows of PIL's bilinear filter, (B, side, length); zero rows where padded.
 
         The triangle has the width of the coarser of the two pixel grids, so shrinking averages.
         """
@@ -195,14 +227,40 @@ class Axis:
         return (weight * self.inside[:, :, None]).float()
 
 
-def blur_matrix(sigma: Tensor, length: int) -> Tensor:
-    """Gaussian blur with repeated borders as matrices, (B, length, length); identity at sigma 0."""
-    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=sigma.device)
-    kernel = torch.exp(-0.5 * (offset / sigma.clamp_min(1e-3)[:, None]) ** 2)
+def blur_taps(sigma: np.ndarray) -> np.ndarray:
+    """What the matrices of N Gaussian blurs consist of, (N, 18); a single 1 for sigma 0.
+
+    The 9 weights of the kernel; the sums of those that fall on the first pixel from beyond the
+    border, for the first 4 rows; the same for the last pixel and the last 4 rows, from the border
+    inwards; and 0.
+    """
+    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1)
+    kernel = torch.exp(-0.5 * (offset / torch.as_tensor(sigma).clamp_min(1e-3)[:, None]) ** 2)
     kernel = kernel / kernel.sum(1, keepdim=True)
-    target = (torch.arange(length, device=sigma.device)[:, None] + offset).clamp(0, length - 1)
-    matrix = torch.zeros(len(sigma), length, length, dtype=kernel.dtype, device=sigma.device)
-    matrix.scatter_add_(
-        2, target.expand(len(sigma), -1, -1), kernel[:, None].expand(-1, length, -1)
-    )
-    return matrix.float()
+    weights = kernel.numpy()
+    first = [weights[:, : BLUR_REACH + 1 - i].cumsum(1)[:, -1] for i in range(BLUR_REACH)]
+    last = [weights[:, BLUR_REACH + i :].cumsum(1)[:, -1] for i in range(BLUR_REACH)]
+    return np.column_stack([weights, *first, *last, np.zeros(len(weights))])
+
+
+def blur_matrix(taps: Tensor, length: int) -> Tensor:
+    """Gaussian blur with repeated borders as matrices, (B, length, length).
+
+    Args:
+        taps: (B, 18), see `blur_taps`.
+        length: of the axis, 8 px or more.
+    """
+    which = _blur_places(length, taps.device)
+    return taps.float().index_select(1, which.flatten()).view(-1, length, length)
+
+
+@lru_cache(maxsize=8)
+def _blur_places(length: int, device: torch.device) -> Tensor:
+    """For every element of a blur matrix the tap that stands there, (length, length) int64."""
+    row, column = torch.arange(length, device=device)[:, None], torch.arange(length, device=device)
+    size = 2 * BLUR_REACH + 1
+    offset, to_end = column - row, length - 1 - row
+    place = torch.where(offset.abs() <= BLUR_REACH, offset + BLUR_REACH, size + 2 * BLUR_REACH)
+    place = torch.where((column == 0) & (row < BLUR_REACH), size + row, place)
+    at_end = (column == length - 1) & (to_end < BLUR_REACH)
+    return torch.where(at_end, size + BLUR_REACH + to_end, place)

@@ -85,9 +85,7 @@ class _ChannelGate(torch.autograd.Function):
         by_mean, by_peak = (by_hidden @ fc1).to(x.dtype).chunk(2)
         out = grad * _spread(gate[:, :, None, None], x)
         out += _spread((by_mean / (height * width))[:, :, None, None], x)
-        image = torch.arange(len(x), device=x.device)[:, None]
-        channel = torch.arange(x.shape[1], device=x.device)
-        out[image, channel, place // width, place % width] += by_peak
+        out = _add_at(out, place, by_peak)
         return out, by_hidden.T @ pooled, by_sum.T @ hidden
 
 
@@ -126,6 +124,24 @@ def _peaks(x: Tensor) -> tuple[Tensor, Tensor]:
         return peak.flatten(1), place.flatten(1)
     peak, place = x.flatten(2).max(2)
     return peak, place
+
+
+def _add_at(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
+    """`x` with `values` (B, C) added at the pixels of these numbers, one in each channel."""
+    if not x.is_cpu:
+        return _add_by_comparison(x, place, values)
+    width = x.shape[3]
+    image, channel = torch.arange(len(x))[:, None], torch.arange(x.shape[1])
+    x[image, channel, place // width, place % width] += values
+    return x
+
+
+def _add_by_comparison(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
+    """The same over all pixels: a GPU sorts what is written to indices, which takes far longer."""
+    height, width = x.shape[2:]
+    pixel = torch.arange(height * width, device=x.device).view(height, width)
+    there = pixel == place[:, :, None, None]
+    return torch.where(there, x + values[:, :, None, None], x)
 
 
 def _spread(x: Tensor, like: Tensor) -> Tensor:

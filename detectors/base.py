@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -72,11 +73,27 @@ class Detector(nn.Module):
     warm_epoch: int = -1
     """Last warm-up epoch, counted from 0 (-1: none); set by the harness, read in `begin_epoch`."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.std = self.mean, self.std  # buffers, too
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; of `mean` and `std` a copy is kept on the detector's device."""
+        super().__setattr__(name, value)
+        if name in ("mean", "std"):  # no part of a checkpoint
+            kept = torch.tensor(value, dtype=torch.float32).view(1, -1, 1, 1)
+            self.register_buffer(f"_{name}", kept, persistent=False)
+
     def normalise(self, grey: Tensor) -> Tensor:
         """Grey images (B, 1, H, W) in [0, 1] to this detector's input (B, C, H, W)."""
-        mean = grey.new_tensor(self.mean).view(1, -1, 1, 1)
-        std = grey.new_tensor(self.std).view(1, -1, 1, 1)
+        mean, std = (self._statistic(name, grey) for name in ("mean", "std"))
         return (grey.expand(-1, self.in_channels, -1, -1) - mean) / std
+
+    def _statistic(self, name: str, grey: Tensor) -> Tensor:
+        kept: Tensor = getattr(self, f"_{name}")
+        if grey.dtype == kept.dtype == torch.float32 and grey.device == kept.device:
+            return kept  # a GPU would have to wait for a copy
+        return grey.new_tensor(getattr(self, name)).view(1, -1, 1, 1)
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before each training epoch (counted from 0), and with the last one before scoring.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.errors import UserError
 from detectors.base import Detector, Prediction
+from detectors.resize import pad_border
 
 SHARPNESS = 0.25
 """Logits per standard deviation: those thresholds of a Pd-Fa curve that are evenly spaced in the
@@ -74,4 +74,4 @@ def check_odd(detector: str, option: str, size: int) -> None:
 
 def pad(x: Tensor, margin: int) -> Tensor:
     """(B, 1, H, W) with its border repeated `margin` px outwards, for any H and W."""
-    return F.pad(x, (margin, margin, margin, margin), mode="replicate")
+    return pad_border(x, (margin, margin, margin, margin))

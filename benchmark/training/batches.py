@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,14 @@ from torch import Tensor
 
 from benchmark.config import Settings
 from datasets.base import Sample
-from datasets.transforms import Draw, augment, draw_patches, draw_scaled
+from datasets.transforms import (
+    Crops,
+    Draw,
+    cut_crops,
+    draw_patches,
+    draw_scaled,
+    place_crops,
+)
 
 
 def stream(*parts: int | str) -> np.random.Generator:
@@ -30,6 +38,13 @@ def hold_out(samples: Sequence[Sample], dataset: str, seed: int, fraction: float
     held = set(stream("validation", dataset, seed).permutation(n)[:count].tolist())
     train = [s for i, s in enumerate(samples) if i not in held]
     return train, [samples[i] for i in sorted(held)]
+
+
+class Order(NamedTuple):
+    """An epoch before any of its batches is made."""
+
+    images: list[int]
+    crops: Crops
 
 
 class Batches:
@@ -54,12 +69,13 @@ class Batches:
         settings: Settings,
         device: torch.device,
     ) -> None:
+        self.dataset, self.seed, self.settings, self.device = dataset, seed, settings, device
         self.bytes = sum(s.image.nbytes + s.mask.nbytes for s in samples)
         self.home = device if self.bytes <= free_memory(device) / 2 else torch.device("cpu")
-        self.images = [torch.tensor(s.image, device=self.home) for s in samples]
-        self.masks = [torch.tensor(s.mask, device=self.home) for s in samples]
+        self.images = [self._keep(s.image) for s in samples]
+        self.masks = [self._keep(s.mask) for s in samples]
+        self.sizes = np.array([s.image.shape for s in samples])
         self.target_pixels = [np.argwhere(s.mask) for s in samples]
-        self.dataset, self.seed, self.settings, self.device = dataset, seed, settings, device
         self.batch_size = min(settings.batch_size, len(samples))
 
     def __len__(self) -> int:
@@ -74,20 +90,36 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of (images (B, 1, S, S) in [0, 1], targets (B, 1, S, S) in {0, 1})."""
+        order = self._order(epoch)
+        for step in range(len(self)):
+            yield self._batch(order, step)
+
+    def again(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """One batch of an epoch, steps counted from 0."""
+        return self._batch(self._order(epoch), step)
+
+    def _keep(self, values: np.ndarray) -> Tensor:
+        kept = torch.tensor(values, device=self.home)
+        # so that a GPU can fetch them while its host goes on
+        return kept.pin_memory() if self.home != self.device else kept
+
+    def _order(self, epoch: int) -> Order:
         rng = stream("training", self.dataset, self.seed, epoch)
         order = rng.permutation(len(self.images))
-        choices = self._draw(rng, len(order))
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            part = slice(start, start + self.batch_size)
-            picked = order[part].tolist()
-            yield augment(
-                [self.images[i] for i in picked],
-                [self.masks[i] for i in picked],
-                [self.target_pixels[i] for i in picked],
-                Draw(*(values[part] for values in choices)),
-                self.settings.crop_size,
-                self.device,
-            )
+        choice = self._draw(rng, len(order))
+        pixels = [self.target_pixels[i] for i in order]
+        side = self.settings.crop_size
+        crops = place_crops(self.sizes[order], pixels, choice, side, self.device)
+        return Order(order.tolist(), crops)
+
+    def _batch(self, order: Order, step: int) -> tuple[Tensor, Tensor]:
+        part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        picked = order.images[part]
+        return cut_crops(
+            [self.images[i] for i in picked],
+            [self.masks[i] for i in picked],
+            order.crops.part(part),
+        )
 
     def _draw(self, rng: np.random.Generator, n: int) -> Draw:
         s = self.settings

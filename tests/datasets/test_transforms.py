@@ -8,9 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter, ImageOps
 
-from datasets.transforms import Draw, augment, blur_matrix, crop_corners, draw_patches, draw_scaled
+from datasets.transforms import (
+    Draw,
+    blur_matrix,
+    blur_taps,
+    crop_corners,
+    cut_crops,
+    draw_patches,
+    draw_scaled,
+    place_crops,
+)
 
 NOWHERE = np.empty((0, 2), int)
+
+
+def augment(images, masks, target_pixels, drawn, side):
+    """One batch, from the random choices to the crops."""
+    sizes = np.array([tuple(image.shape) for image in images])
+    crops = place_crops(sizes, target_pixels, drawn, side, torch.device("cpu"))
+    return cut_crops(images, masks, crops)
+
+
+def blur(sigma, length):
+    return blur_matrix(torch.from_numpy(blur_taps(np.array([sigma]))), length)[0]
 
 
 def choice(
@@ -100,13 +120,13 @@ def test_batch_equals_its_images_one_by_one():
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 0.99])
 def test_blur_equals_scipy(sigma):
     image = np.random.default_rng(0).random((40, 40))
-    matrix = blur_matrix(torch.tensor([sigma]), 40)[0].double().numpy()
+    matrix = blur(sigma, 40).double().numpy()
     expected = scipy.ndimage.gaussian_filter(image, sigma, mode="nearest", radius=4)
     assert np.abs(matrix @ image @ matrix.T - expected).max() < 1e-6
 
 
 def test_no_blur_is_the_identity():
-    assert torch.equal(blur_matrix(torch.zeros(1), 16)[0], torch.eye(16))
+    assert torch.equal(blur(0.0, 16), torch.eye(16))
 
 
 def test_sixteen_bit_images_come_out_in_zero_to_one():
