@@ -7,6 +7,7 @@ YAML file whose keys are the options' names; a recipe (see `recipe`) has those o
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    PositiveInt,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -24,6 +28,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation import list_protocols
 
 PRESETS = Path(__file__).parent / "presets"
+
+Rule = Literal["last", "best-val", "best-test"]
+"""Which epoch of a training is scored."""
 
 ALIASES = {
     "detector": "detectors", "loss": "losses", "dataset": "datasets", "seed": "seeds",
@@ -90,8 +97,13 @@ class Settings(_Strict):
         description="train through torch.compile (with CUDA graphs on a GPU): the same but for "
         "rounding; on a CPU it was slower",
     )
-    selection: Literal["last", "best-val", "best-test"] = Field(
+    selection: Rule = Field(
         "best-val", description="which epoch is scored; best-test is marked in every table"
+    )
+    also: tuple[Rule, ...] = Field(
+        (),
+        description="further selection rules that the same training is scored under, each with "
+        "rows of its own",
     )
     val_fraction: float = Field(
         0.1, ge=0, le=0.5, description="part of the training list that is held out for validation"
@@ -105,12 +117,20 @@ class Settings(_Strict):
         None, description="name and digest of the weights to start from; set by --weights"
     )
 
+    @field_validator("also")
+    @classmethod
+    def _order_decides_nothing(cls, also: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(sorted(set(also) - {info.data.get("selection")}))
+
     @model_validator(mode="after")
     def _best_needs_validation(self) -> Settings:
-        if self.epochs and self.selection == "best-val" and self.val_fraction == 0:
-            raise ValueError(
-                "selection best-val needs val_fraction above 0; or use --set selection=last"
-            )
+        if self.epochs and self.val_fraction == 0:
+            for key, rules, remedy in (
+                ("selection", (self.selection,), "use --set selection=last"),
+                ("also", self.also, "leave best-val out of it"),
+            ):
+                if "best-val" in rules:
+                    raise ValueError(f"{key} best-val needs val_fraction above 0; or {remedy}")
         return self
 
     def without_training(self) -> Settings:
@@ -138,7 +158,25 @@ class Plan(_Strict):
     data_root: Path | None = None
     output: Path
     device: str = "auto"
-    jobs_per_device: int = Field(1, ge=1)
+    jobs_per_device: PositiveInt | Literal["auto"] = Field(
+        1, description="runs at a time on each device; auto: as many as its memory holds, at most 4"
+    )
+    order: Literal["large-first", "seed-first"] = Field(
+        "large-first",
+        description="which cells run first: those of large detectors, or all of the first seed as "
+        "they are named",
+    )
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        description="seconds, or 90s, 9m, 1h30m: no epoch is started that would not end in time; "
+        "the exit code is then 75, and the same command goes on",
+    )
+    cuda_graph: Literal["off", "auto"] = Field(
+        "off",
+        description="auto: launch a training step on a GPU as one CUDA graph, where it can be "
+        "captured",
+    )
     plugins: Path | None = None
     weights: Path | None = None
     allow_leakage: bool = Field(False, description="score images that were trained on, and say so")
@@ -146,6 +184,15 @@ class Plan(_Strict):
     overrides: dict[str, dict[str, Any]] = Field(
         {}, description="settings of single detectors, over the preset's; by name"
     )
+
+    @field_validator("time_limit", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", str(value).strip())
+        if not found or not any(found.groups()):
+            return value
+        hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return 3600 * hours + 60 * minutes + seconds
 
 
 def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -188,6 +235,8 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
         names = _as_tuple(settings["protocols"])
         every = list_protocols() if "all" in names else names
         settings["protocols"] = tuple(sorted(set(every)))  # the order decides nothing
+    if "also" in settings:  # left empty: none
+        settings["also"] = () if settings["also"] is None else _as_tuple(settings["also"])
     return plan, settings
 
 

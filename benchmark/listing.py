@@ -17,7 +17,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation import describe_protocol, list_protocols
 from benchmark.naming import short_dataset
 from benchmark.recipe import list_recipes, read_recipe
-from benchmark.record import Record, RecordError, read_record
+from benchmark.record import Record, RecordError, Scores, read_record
 from benchmark.registry import Entry, Registry, add_plugins
 from benchmark.source import find_run
 
@@ -252,10 +252,11 @@ def _run_rows(record: Record, path: Path) -> Iterator[tuple[str, str]]:
     changed = ", ".join(f"{key} was {_or_dash(value)}" for key, value in cell.changed.items())
     yield "id, recipe", f"{cell.id}, {cell.recipe}" + (f" ({changed})" if changed else "")
     yield "finished", f"{record.finished} (started {record.started})"
-    for name, scores in record.scores.items():
-        text = ", ".join(f"{k} {v:.6g}" for k, v in scores.metrics.items())
-        yield f"{name} v{scores.version}", text
     yield "selection", f"{record.selection}, epoch {_or_dash(record.selected_epoch)}"
+    yield from _scores_rows(record.scores)
+    for rule, selected in record.others.items():
+        yield "also", f"{rule}, epoch {_or_dash(selected.epoch)}"
+        yield from _scores_rows(selected.scores)
     if record.data:
         data = record.data
         yield (
@@ -282,6 +283,12 @@ def _run_rows(record: Record, path: Path) -> Iterator[tuple[str, str]]:
     yield "command", record.command
     if record.traceback:
         yield "traceback", record.traceback
+
+
+def _scores_rows(scores: dict[str, Scores]) -> Iterator[tuple[str, str]]:
+    for name, found in scores.items():
+        text = ", ".join(f"{k} {v:.6g}" for k, v in found.metrics.items())
+        yield f"{name} v{found.version}", text
 
 
 def _or_dash(value: object) -> str:

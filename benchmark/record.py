@@ -128,6 +128,9 @@ class Epoch(_Part):
     lr: float
     seconds: float
     val: dict[str, float] | None = None  # metrics on the validation part
+    # metrics on the test images, where best-test is a rule of the run; older records of such runs
+    # have them in `val`
+    test: dict[str, float] | None = None
 
 
 class Cost(_Part):
@@ -139,6 +142,9 @@ class Cost(_Part):
     train_seconds: float  # summed over all sessions of the run
     test_seconds: float
     peak_memory_bytes: int | None = None
+    # on a GPU: the most that was held, with what torch keeps for later and the CUDA context; what
+    # decides how many runs fit side by side
+    reserved_memory_bytes: int | None = None
 
 
 class Environment(_Part):
@@ -153,6 +159,20 @@ class Environment(_Part):
     precision: str  # fp32 or bf16, as it ran
     git: str | None = None  # commit of the harness, "+changes" where the tree was not clean
     sessions: int = 1  # 2 and more: the run was interrupted and resumed
+    driver: str | None = None  # of the GPU
+    cuda: str | None = None  # that torch was built with
+    cudnn: str | None = None  # as torch numbers it, e.g. "91002"
+    deterministic: bool | None = None  # torch was told to prefer reproducible algorithms
+    tf32: bool | None = None  # fp32 was rounded to TF32 in convolutions or matrix products
+    jobs: int = 1  # so many runs, this one included, shared the device at most
+    cuda_graph: str | None = None  # in words: whether training steps were replayed from one
+
+
+class Selected(_Part):
+    """The result of the same training under a further selection rule."""
+
+    epoch: int | None
+    scores: dict[str, Scores]  # by protocol name
 
 
 class Record(_Part):
@@ -170,12 +190,28 @@ class Record(_Part):
     selection: str = "last"  # which epoch was scored: "last", "best-val" or "best-test"
     selected_epoch: int | None = None
     scores: dict[str, Scores] = {}  # by protocol name
+    others: dict[str, Selected] = {}  # by selection rule, without that of the run itself
     history: list[Epoch] = []
     cost: Cost | None = None
     error: str | None = None  # one line
     traceback: str | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    def views(self) -> list[Record]:
+        """This record, and one for every other selection rule, as if that was the run's own."""
+        return [self] + [
+            self.model_copy(
+                update={
+                    "selection": rule,
+                    "selected_epoch": found.epoch,
+                    "scores": found.scores,
+                    "others": {},
+                }
+            )
+            for rule, found in self.others.items()
+            if rule != self.selection
+        ]
 
     def to_json(self) -> str:
         """The record as it is stored."""
@@ -205,6 +241,7 @@ class Profile(_Part):
     flops: int | None = None  # 2 x macs
     input: str  # one image, e.g. "1x3x256x256"
     single: Latency  # one image
+    graph: Latency | None = None  # one image, replayed from a CUDA graph
     batched: Latency
     throughput: float  # images a second in `batched`
     memory_kind: str  # in words
@@ -215,6 +252,7 @@ class Profile(_Part):
     folded: str | None = None  # how many of them, e.g. "43 of 44"
     published: dict[str, Any] = {}  # `published_cost` of the detector
     warning: str | None = None  # what else used the machine meanwhile
+    deterministic: bool | None = None  # as in `Environment`; None: before runs' flags were used
     torch: str
     harness: str
     git: str | None = None

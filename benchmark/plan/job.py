@@ -11,6 +11,10 @@ from typing import Any
 from benchmark.config import Settings
 from benchmark.naming import short_dataset
 
+ADDED_LATER = ("also",)
+"""Settings that are no part of the identity while at their default: with them, what earlier code
+finished would no longer be recognised as done."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -28,13 +32,18 @@ class Job:
     @property
     def id(self) -> str:
         """Ten hex digits over everything that decides the result; the order of options does not."""
+        absent = {
+            name
+            for name in ADDED_LATER
+            if getattr(self.settings, name) == Settings.model_fields[name].default
+        }
         identity = {
             "dataset": self.dataset,
             "detector": self.detector,
             "loss": self.loss,
             "seed": self.seed,
             "recipe": self.recipe,  # of equal settings too: tables keep recipes apart
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": self.settings.model_dump(mode="json", exclude=absent),
         }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -106,7 +106,9 @@ def _draw(folder: Path, collection: Collection, warnings: list[str]) -> list[Pat
                 f"sensitivity_{table.slug}": sensitivity_figure(table, style),
             }
             runs = table.dataset, table.test_hash, table.recipe, table.selection, table.leaked
-            if runs not in trained:  # the same runs under another protocol
+            # Neither again under another protocol nor under a further rule of the same runs.
+            own = any(run.own for row in table.rows for run in row.done)
+            if own and runs not in trained:
                 trained.add(runs)
                 figures[f"training_{table.slug}"] = training_figure(table, style)
                 examples, unusable = example_figures(table)

@@ -19,10 +19,14 @@ from benchmark.report.operating import Point, curve_numbers
 from benchmark.report.uncertainty import Study, study
 
 # Settings that tell where a run ran, not what was computed: runs that differ in nothing else may
-# share a mean. "seed" is what the mean is taken over.
+# share a mean. "seed" is what the mean is taken over; the selection rule is the table's, and what
+# else the training was scored under does not change its number there.
 _NOT_COMPARED = frozenset(
-    {"seed", "seeds", "output", "data_root", "device", "jobs_per_device", "threads", "plugins"}
-)
+    {
+        "seed", "seeds", "output", "data_root", "device", "jobs_per_device", "threads", "plugins",
+        "selection", "also",
+    }
+)  # fmt: skip
 # Settings that name the row or the table itself, so no difference "between rows" is worth a note.
 _NAMED_ELSEWHERE = frozenset(
     {"dataset", "datasets", "detector", "detectors", "loss", "losses", "recipe", "preset"}
@@ -33,10 +37,17 @@ _NO_LOSS = "none"  # of what was scored without training
 
 @dataclass(frozen=True)
 class Run:
-    """A record and the folder it lies in."""
+    """A record, as one selection rule sees it, and the folder it lies in."""
 
     folder: Path
     record: Record
+    own: bool = True  # by the run's own rule; what else lies in the folder is of that one
+
+    @property
+    def rules(self) -> frozenset[str]:
+        """Selection rules whose tables this is shown in: of a cell without a result, all asked."""
+        asked = () if self.record.status == "done" else self.record.settings.get("also", ())
+        return frozenset({self.record.selection, *asked})
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -74,6 +85,8 @@ class Row:
     done: list[Run] = field(default_factory=list)
     troubled: list[Run] = field(default_factory=list)  # failed, oom, diverged
     profile: Profile | None = None  # measured on the device of the runs
+    # IoU of epochs chosen on the test set, beyond that of the same trainings by another rule
+    iou_over: dict[str, Summary] = field(default_factory=dict)
 
     @property
     def trained(self) -> bool:
@@ -117,6 +130,9 @@ class Row:
             return None if macs is None else 2 * macs
         if key == "train_seconds" and not self.trained:
             return None
+        if key == "train_images":
+            known = self.trained and record.data is not None and record.data.train_hash
+            return record.data.train_images if known else None
         if key in _COST_KEYS:
             return getattr(record.cost, key, None)
         numbers = run.curve_numbers[self.protocol]
@@ -128,10 +144,7 @@ class Row:
         A mean over fewer seeds than the row's n says would mislead.
         """
         values = self.values(key)
-        if not values or len(values) < len(self.done):
-            return None
-        std = statistics.stdev(values) if len(values) > 1 else None
-        return Summary(statistics.fmean(values), std, len(values))
+        return _summary(values) if values and len(values) == len(self.done) else None
 
     def trouble(self) -> dict[str, int]:
         """How many cells ended in each status other than done."""
@@ -229,8 +242,9 @@ def collect(output: Path, at: Point | None = None) -> Collection:
     runs, profiles, warnings = [], [], []
     for path in sorted((output / "runs").glob("**/record.json")):
         try:
-            record = read_record(path)
-            runs.append(Run(path.parent, at.move(record) if at else record))
+            own, *others = read_record(path).views()
+            for view in (own, *others):
+                runs.append(Run(path.parent, at.move(view) if at else view, view is own))
         except RecordError as error:
             warnings.append(str(error))
     for path in sorted((output / "profiles").glob("*.json")):
@@ -244,6 +258,7 @@ def collect(output: Path, at: Point | None = None) -> Collection:
         table.at = at
         table.study = study(table)
     _attach_profiles(tables, profiles)
+    _compare_rules(tables)
     return Collection(tables, warnings + repeated)
 
 
@@ -252,6 +267,12 @@ def show(value: Any) -> str:
     if value is None:
         return "—"
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _summary(values: list[float]) -> Summary:
+    """Of one number or more."""
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Summary(statistics.fmean(values), std, len(values))
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -288,11 +309,11 @@ def _drop_repeats(runs: list[Run]) -> tuple[list[Run], list[str]]:
         # Without data (a run that failed early) the settings alone must tell runs apart.
         test_set = (data.split, data.test_hash) if data else None
         if run.record.status == "done":
-            key += (test_set, run.record.selection)
-        key += (run.record.status == "done", _canonical(run.settings))
+            key += (test_set,)
+        key += (run.record.status == "done", run.rules, _canonical(run.settings))
         if key in kept:
             warnings.append(
-                f"{kept[key].folder / 'record.json'}: left out, "
+                f"{kept[key].folder / 'record.json'}: left out ({', '.join(sorted(run.rules))}), "
                 f"{run.folder / 'record.json'} is a later record of the same cell and settings"
             )
         kept[key] = run
@@ -317,7 +338,7 @@ def _build_tables(runs: list[Run]) -> list[Table]:
             members[key].append(run)
     for run in runs:
         if run.record.status != "done":
-            for key in _homes(run.record, tables):
+            for key in _homes(run, tables):
                 tables.setdefault(key, Table(*key))
                 members[key].append(run)
     for key, table in tables.items():
@@ -328,30 +349,27 @@ def _build_tables(runs: list[Run]) -> list[Table]:
 
 
 def _order(table: Table) -> tuple:
-    """By data set and split; our own protocol before the published ones."""
+    """By data set and split; our own protocol before the published ones, best-test last."""
     key = (table.dataset, table.split, table.test_hash, table.protocol != "native", table.protocol)
-    return tuple(map(str, (*key, table.version, table.recipe, table.selection, table.leaked)))
+    rule = (table.selection == "best-test", table.selection)
+    return tuple(map(str, (*key, table.version, table.recipe, *rule, table.leaked)))
 
 
-def _homes(record: Record, tables: dict[tuple, Table]) -> list[tuple]:
+def _homes(run: Run, tables: dict[tuple, Table]) -> list[tuple]:
     """The tables in which a cell without a result is shown: those it would have entered.
 
     Such a record may lack its split and always lacks its scores, so it goes to every table of its
-    data set and recipe, fewer where its split or selection tells them apart.
+    data set, recipe and selection rules, fewer where its split tells them apart.
     """
-    dataset = short_dataset(record.cell.dataset)
+    record = run.record
+    dataset, recipe = short_dataset(record.cell.dataset), record.cell.recipe
     homes = [
         key for key, table in tables.items()
-        if (table.dataset, table.recipe) == (dataset, record.cell.recipe)
+        if (table.dataset, table.recipe) == (dataset, recipe) and table.selection in run.rules
     ]  # fmt: skip
     split = record.data.split if record.data else None
-    for wanted in (
-        [key for key in homes if tables[key].split == split],
-        [key for key in homes if tables[key].selection == record.selection],
-    ):
-        homes = [key for key in homes if key in wanted] or homes
-    cell = record.cell
-    return homes or [(dataset, split, None, None, None, cell.recipe, record.selection, False)]
+    homes = [key for key in homes if tables[key].split == split] or homes
+    return homes or [(dataset, split, None, None, None, recipe, record.selection, False)]
 
 
 def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:
@@ -367,7 +385,9 @@ def _build_rows(runs: list[Run], protocol: str | None) -> list[Row]:
             row.variant = {key: row.runs[0].settings.get(key) for key in keys}
             finished = {run.record.cell.seed for run in row.done}
             # A cell that failed and later succeeded under the same settings has its result.
-            row.troubled = [r for r in row.troubled if r.record.cell.seed not in finished]
+            # One that failed twice, with other rules asked for, is still one cell.
+            troubled = {run.record.cell.seed: run for run in row.troubled}
+            row.troubled = [run for seed, run in troubled.items() if seed not in finished]
     every = [row for variants in rows.values() for row in variants.values()]
     return sorted(every, key=lambda row: row.name)
 
@@ -383,6 +403,21 @@ def _attach_profiles(tables: list[Table], profiles: list[Profile]) -> None:
         devices = {run.record.environment.device for run in row.done}
         if len(devices) == 1:
             row.profile = found.get((row.detector, *devices))
+
+
+def _compare_rules(tables: list[Table]) -> None:
+    """Say of epochs chosen on the test set what the same trainings reach by the other rules."""
+    for table in (table for table in tables if table.selection == "best-test"):
+        for other in tables:
+            if other.selection == table.selection or other.protocol != table.protocol:
+                continue
+            same = {run.folder: run for row in other.rows for run in row.done}
+            for row in table.rows:
+                pairs = [(run, same[run.folder]) for run in row.done if run.folder in same]
+                numbers = [[run.record.scores[table.protocol].metrics for run in p] for p in pairs]
+                gains = [a["iou"] - b["iou"] for a, b in numbers if "iou" in a and "iou" in b]
+                if gains:
+                    row.iou_over[other.selection] = _summary(gains)
 
 
 def _name_tables(tables: list[Table]) -> None:

@@ -14,12 +14,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.record import Profile
+from benchmark.record import Latency, Profile
 from benchmark.report.columns import DASH, each
 from benchmark.store import write_atomic
 
 # What a narrow terminal does without, first to go first; places in `_titles`.
-_DISPENSABLE = (3, 8, 7, 6, 2)
+_GRAPH = 5
+_DISPENSABLE = (3, 9, 8, 7, 2, _GRAPH)
 
 
 def write_cost_table(profiles: Sequence[Profile], folder: Path, console: Console) -> list[Path]:
@@ -48,9 +49,10 @@ def caption(profiles: Sequence[Profile]) -> str:
         f"thread{'' if threads == '1' else 's'}, torch {each(p.torch for p in profiles)}, "
         f"{each(p.date[:10] for p in profiles)}. Each detector was measured by itself in a "
         "fresh process: eval and inference mode, channels last, warmed up, every run synchronised. "
-        "Latency: median (10th–90th percentile) of one image, already on the device. MACs of one "
-        "image, convolutions and matrix products only; FLOPs = 2 x MACs. Memory: peak for one "
-        f"image / for the batch, {each(p.memory_kind for p in profiles)}. "
+        "Latency: median (10th–90th percentile) of one image, already on the device"
+        f"{'; graph: replayed from a CUDA graph' if _GRAPH in _columns(profiles) else ''}. "
+        "MACs of one image, convolutions and matrix products only; FLOPs = 2 x MACs. "
+        f"Memory: peak for one image / for the batch, {each(p.memory_kind for p in profiles)}. "
         '"Folded": so many batch normalisations folded into convolutions.'
     )
 
@@ -77,9 +79,10 @@ def markdown(profiles: Sequence[Profile]) -> str:
     # Imported here: the terminal's table needs no tabulate.
     from tabulate import tabulate
 
-    titles = [title.replace("\n", " ") for title in _titles(profiles)]
+    columns = _columns(profiles)
+    titles = [_titles(profiles)[column].replace("\n", " ") for column in columns]
     align = ["left"] + ["right"] * (len(titles) - 1)
-    body = [_cells(profile) for profile in profiles]
+    body = [[_cells(profile)[column] for column in columns] for profile in profiles]
     table = tabulate(body, titles, tablefmt="pipe", disable_numparse=True, colalign=align)
     notes = "".join(f"- {line}\n" for line in footnotes(profiles))
     return f"# Cost of detectors\n\n{table}\n\n{caption(profiles)}\n\n{notes}"
@@ -90,7 +93,8 @@ def csv_text(profiles: Sequence[Profile]) -> str:
     lines = []
     for profile in profiles:
         line: dict[str, Any] = {}
-        for key, value in profile.model_dump(by_alias=True, exclude={"published"}).items():
+        without = {"published"} if profile.graph else {"published", "graph"}
+        for key, value in profile.model_dump(by_alias=True, exclude=without).items():
             nested = isinstance(value, dict)
             line |= {f"{key}_{k}": v for k, v in value.items()} if nested else {key: value}
         published = profile.published
@@ -98,7 +102,8 @@ def csv_text(profiles: Sequence[Profile]) -> str:
         line["published_flops_g"] = published.get("flops", "")
         lines.append(line)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    fullest = max(lines, key=len)  # only some may have a graph
+    writer = csv.DictWriter(text, list(fullest), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
@@ -106,7 +111,7 @@ def csv_text(profiles: Sequence[Profile]) -> str:
 
 def _rich_table(profiles: Sequence[Profile], console: Console) -> Table:
     """The widest table that the terminal has room for; the files have everything."""
-    columns = list(range(len(_titles(profiles))))
+    columns = _columns(profiles)
     unbounded = console.options.update(width=10_000)
     for place in (None, *_DISPENSABLE):
         columns = [column for column in columns if column != place]
@@ -126,25 +131,38 @@ def _rich_table(profiles: Sequence[Profile], console: Console) -> Table:
 def _titles(profiles: Sequence[Profile]) -> list[str]:
     batch = each(str(p.batched.batch) for p in profiles)
     return [
-        "Detector", "Params (M)", "MACs (G)", "FLOPs (G)", "Latency (ms)",
+        "Detector", "Params (M)", "MACs (G)", "FLOPs (G)", "Latency (ms)", "Graph (ms)",
         f"Images/s,\nbatch {batch}", f"Memory (MB),\nbatch 1 / {batch}",
         "Published\nparams (M)", 'Published\n"FLOPs" (G)',
     ]  # fmt: skip
 
 
+def _columns(profiles: Sequence[Profile]) -> list[int]:
+    """Places in `_titles`; without that of CUDA graphs where nothing was measured with one."""
+    some = any(profile.graph for profile in profiles)
+    return [place for place in range(len(_titles(profiles))) if some or place != _GRAPH]
+
+
 def _cells(profile: Profile) -> list[str]:
-    one, many, published = profile.single, profile.batched, profile.published
+    many, published = profile.batched, profile.published
     return [
         label(profile),
         f"{profile.parameters / 1e6:.3f}",
         _giga(profile.macs),
         _giga(profile.flops),
-        f"{one.median_ms:.1f} ({one.p10_ms:.1f}–{one.p90_ms:.1f})",
+        _latency(profile.single),
+        _latency(profile.graph),
         f"{profile.throughput:.1f}",
-        f"{one.peak_memory_bytes / 1e6:.0f} / {many.peak_memory_bytes / 1e6:.0f}",
+        f"{profile.single.peak_memory_bytes / 1e6:.0f} / {many.peak_memory_bytes / 1e6:.0f}",
         str(published.get("parameters", DASH)),
         str(published.get("flops", DASH)),
     ]
+
+
+def _latency(found: Latency | None) -> str:
+    if found is None:
+        return DASH
+    return f"{found.median_ms:.1f} ({found.p10_ms:.1f}–{found.p90_ms:.1f})"
 
 
 def _giga(number: int | None) -> str:

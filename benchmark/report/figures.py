@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.aggregate import Row, Table
+from benchmark.report.aggregate import Row, Run, Table
 from benchmark.report.layout import figure_title, finish, look_of, panels_of
 from benchmark.report.style import COLUMN, PAGE, Line, Style, at_least, loss_label, new_figure, tidy
 
@@ -19,7 +19,7 @@ _FAR = 20  # largest Fa over the 75th percentile, from which on its axis is loga
 
 
 def training_figure(table: Table, style: Style) -> Figure | None:
-    """Loss, and IoU on the validation part where it was measured, against the epoch.
+    """Loss, and IoU where it was measured meanwhile, against the epoch.
 
     Line: mean over seeds; band: smallest to largest seed. None without a history.
     """
@@ -28,7 +28,10 @@ def training_figure(table: Table, style: Style) -> Figure | None:
         return None
     kinds = [("loss", "Training loss", 1.0)]
     if any(_series(row, "iou")[0].size for row in rows):
-        kinds.append(("iou", "Validation IoU (%)", 100.0))
+        parts = {_watched(run) for row in rows for run in row.done if run.record.history}
+        names = {"val": "validation", "test": "test"}
+        label = " or ".join(name for part, name in names.items() if part in parts)
+        kinds.append(("iou", f"{label.capitalize()} IoU (%)", 100.0))
     groups = panels_of(rows)
     size = (
         (COLUMN, COLUMN * (0.25 + 0.42 * len(kinds)) + 0.14 * math.ceil(len(rows) / 2))
@@ -125,12 +128,20 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
     return figure
 
 
+def _watched(run: Run) -> str | None:
+    """The images that the run was measured on meanwhile: `val`, else `test`, of an `Epoch`."""
+    history = run.record.history
+    return next((part for part in ("val", "test") if any(getattr(e, part) for e in history)), None)
+
+
 def _series(row: Row, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs that every seed has, and the numbers (seeds, epochs); loss or a validation metric."""
+    """Epochs that every seed has, and the numbers (seeds, epochs); loss or a watched metric."""
     found = []
     for run in row.done:
+        part = _watched(run) or "val"
         values = {
-            e.epoch: e.loss if key == "loss" else (e.val or {}).get(key) for e in run.record.history
+            e.epoch: e.loss if key == "loss" else (getattr(e, part) or {}).get(key)
+            for e in run.record.history
         }
         values = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
         if values:

@@ -39,7 +39,8 @@ def example_figures(table: Table) -> tuple[list[Figure], list[str]]:
     shown: list[tuple[Row, Crops]] = []
     warnings = []
     for row in table.rows:
-        path = next((p for run in row.done if (p := run.folder / "crops.npz").exists()), None)
+        folders = [run.folder for run in row.done if run.own]  # crops are of the run's own rule
+        path = next((p for folder in folders if (p := folder / "crops.npz").exists()), None)
         if path is None:
             continue
         try:

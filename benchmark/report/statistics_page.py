@@ -105,7 +105,8 @@ def _ranks(tables: list[Table]) -> list[str]:
         ]
         sets = ", ".join(ranking.datasets)
         parts += [
-            f"## Mean ranks · protocol {ranking.protocol} · recipe {ranking.recipe}\n",
+            f"## Mean ranks · protocol {ranking.protocol} · recipe {ranking.recipe} · "
+            f"{ranking.selection}\n",
             _table(["Method", "Mean rank"], body, 1) + "\n",
             f"Over IoU, nIoU, Pd and Fa on {sets}; 1 is best; 95 % intervals by resampling the "
             "test images. Only methods with a result in all of these tables.\n",

@@ -36,10 +36,11 @@ from benchmark.report.uncertainty import PARTS
 
 # What a narrow terminal does without, first to go first; the files always have everything.
 _DISPENSABLE = (
-    "flops", "precision", "recall", "false_alarms_per_image", "train_seconds", "macs",
-    "latency_ms", "parameters", "f1", "niou",
+    "flops", "train_images", "precision", "recall", "false_alarms_per_image", "train_seconds",
+    "macs", "latency_ms", "parameters", "f1", "niou",
 )  # fmt: skip
-_CONSTANT = ("parameters", "macs", "flops", "latency_ms")  # over seeds: no std
+_CONSTANT = ("train_images", "parameters", "macs", "flops", "latency_ms")  # over seeds: no std
+_OVER = {"last": "iou_over_last", "best-val": "iou_over_best_val"}  # columns of `Row.iou_over`
 # What the CSV says of a measurement beside its latency: column -> place in the profile.
 _MEASURED = {
     "latency_p10_ms": "single.p10_ms",
@@ -162,7 +163,7 @@ def csv_text(collection: Collection) -> str:
         "at", "leaked_test_images", "detector", "loss", "settings", "epochs", "seeds", "n",
         "failed", "oom", "diverged",
     ]  # fmt: skip
-    tail = ["macs_input", "numeric_precision", "device", *_MEASURED]
+    tail = [*_OVER.values(), "macs_input", "numeric_precision", "device", *_MEASURED]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*head, *numbers, *tail], lineterminator="\n", restval="")
     writer.writeheader()
@@ -202,10 +203,13 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         if number in intervals:
             line |= {f"{key}_low": repr(float(intervals[number].low))}
             line |= {f"{key}_high": repr(float(intervals[number].high))}
+    line |= {_OVER[rule]: repr(gain.mean) for rule, gain in row.iou_over.items()}
     for column in (*COLUMNS, *CURVE_COLUMNS):
         summary = row.summary(column.key)
         if summary is not None:
-            values = (repr(summary.mean), "" if summary.std is None else repr(summary.std))
+            whole = column.key == "train_images" and summary.mean.is_integer()
+            mean = repr(int(summary.mean) if whole else summary.mean)
+            values = (mean, "" if summary.std is None else repr(summary.std))
             line |= dict(zip(_csv_names(column), values, strict=False))
     if row.profile is not None:
         line |= {name: attrgetter(path)(row.profile) for name, path in _MEASURED.items()}

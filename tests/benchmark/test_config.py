@@ -79,6 +79,30 @@ def test_best_on_validation_needs_a_validation_part():
         build(Settings, {"selection": "best-val", "val_fraction": 0})
 
 
+def test_further_rules_are_a_set_without_the_own_one():
+    for text in ("also=last,best-test", "also=[best-test, last, best-test]"):
+        _, settings = split_keys(parse_set([text]), "--set")
+        assert resolve_settings(settings).also == ("best-test", "last")
+    # Whatever layer the own rule comes from.
+    assert resolve_settings(settings, {"selection": "last"}).also == ("best-test",)
+    for text in ("also=", "also=[]", "also=best-val"):
+        _, settings = split_keys(parse_set([text]), "--set")
+        assert resolve_settings({"also": ("last",)}, settings).also == ()
+    with pytest.raises(UserError, match=r"^--set: also best-tst: .*did you mean 'best-test'"):
+        check_values(*split_keys({"also": "last, best-tst"}, "--set"), "--set")
+
+
+def test_further_rules_need_a_validation_part_too():
+    values = {"selection": "last", "val_fraction": 0}
+    assert build(Settings, values | {"also": ("best-test",)}).also == ("best-test",)
+    with pytest.raises(UserError, match="also best-val needs val_fraction above 0; or leave"):
+        build(Settings, values | {"also": ("best-test", "best-val")})
+
+
+def test_what_is_only_scored_has_no_further_rules():
+    assert Settings(also=("last",)).without_training().also == ()
+
+
 def test_negative_seed_is_refused():
     with pytest.raises(UserError, match="seeds"):
         build(Plan, {"seeds": (-1,), "output": "x"})

@@ -24,12 +24,14 @@ from benchmark.evaluate import Method, evaluate, read_dataset, read_masks
 from benchmark.evaluation import list_protocols
 from benchmark.evaluation.inference import predict
 from benchmark.execute.events import EventWriter
-from benchmark.execute.run import Inputs, run_job
+from benchmark.execute.inputs import Inputs
+from benchmark.execute.run import run_job
 from benchmark.plan.job import Job
 from benchmark.record import Cell, Environment, Record, read_record
 from benchmark.report.aggregate import collect
 from benchmark.report.panels import read_crops
 from benchmark.store import RunFolder, write_atomic
+from benchmark.training.stop import Stop
 from detectors import create_detector
 from tests.e2e.commands import ROOT
 
@@ -461,7 +463,7 @@ def beside(tmp_path_factory):
     )  # fmt: skip
     cpu = torch.device("cpu")
     fields = run_job(
-        job, run, cpu, environment, Inputs(None, None, False), EventWriter(io.StringIO())
+        job, run, cpu, environment, Inputs(None, None, False), EventWriter(io.StringIO()), Stop()
     )
     ours = Record(
         cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -11,9 +12,11 @@ from benchmark.config import Plan, Settings
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.plan.matrix import make_matrix, preflight
-from benchmark.record import Cell, Environment, Record
+from benchmark.record import Cell, Environment, Record, read_record
 from benchmark.registry import Registry, add_plugins
 from benchmark.store import RunFolder, write_atomic
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 
 def plan(tmp_path, **changes):
@@ -67,6 +70,26 @@ def test_every_setting_changes_the_id():
     assert Job("synthetic", "acm", "sls", 0, Settings(), "other recipe").id != job.id
     assert Job("synthetic", "acm", "sls", 0, Settings(), "quick", {"lr": 1}).id == job.id
     assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+
+
+def test_ids_stay_what_they_were(tmp_path):
+    """A new setting at its default must not make finished cells unknown."""
+    job = Job("synthetic", "acm", "sls", 0, Settings(), "quick")
+    assert job.id == "e81ecc2443"  # of the code before `also`
+    paths = list(REFERENCE.glob("sirst-ablation/runs/**/record.json"))
+    for record in map(read_record, paths):
+        raw = record.cell.model_dump() | {"settings": record.settings}
+        assert "also" not in record.settings
+        assert Job.from_dict(raw).id == record.cell.id
+    assert len(paths) == 12
+    more = {rules: Settings(also=rules) for rules in (("last",), ("last", "best-test"))}
+    found = {Job("synthetic", "acm", "sls", 0, settings, "quick").id for settings in more.values()}
+    assert len(found | {job.id}) == 3
+    one, two = (
+        make_matrix(plan(tmp_path), {}, {"crop_size": 96, "also": also})
+        for also in (("last", "best-test"), ("best-test", "last", "best-val"))
+    )
+    assert ids(one) == ids(two)
 
 
 def test_crop_must_fit_the_stride(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from contextlib import nullcontext
 
 import numpy as np
@@ -20,7 +21,8 @@ from benchmark.errors import UserError
 from benchmark.evaluation.inference import predict
 from benchmark.evaluation.metrics.components import find_components
 from benchmark.execute.events import EventWriter
-from benchmark.execute.run import Inputs, run_job
+from benchmark.execute.inputs import Inputs
+from benchmark.execute.run import run_job
 from benchmark.plan.job import Job
 from benchmark.predict import predict_files
 from benchmark.record import Cell, Environment, Record
@@ -28,9 +30,11 @@ from benchmark.report.panels import read_crops
 from benchmark.source import Source, find_run, load_source
 from benchmark.store import RunFolder, write_atomic
 from benchmark.targets import Component, draw_overlay, measure
+from benchmark.training.stop import Stop
 from datasets.files import read_grey
 from detectors import create_detector
 from detectors.base import Detector, Prediction
+from tests.benchmark.test_environment import ANSWERS, put_nvidia_smi
 from tests.parity import fill
 
 CPU = torch.device("cpu")
@@ -139,7 +143,7 @@ def run(tmp_path_factory):
         harness="0", python="3", torch="2", platform="", device="cpu", threads=1, precision="fp32"
     )
     fields = run_job(
-        job, folder, CPU, environment, Inputs(None, None, False), EventWriter(io.StringIO())
+        job, folder, CPU, environment, Inputs(None, None, False), EventWriter(io.StringIO()), Stop()
     )
     cell = Cell(**{key: value for key, value in job.to_dict().items() if key != "settings"})
     record = Record(
@@ -407,6 +411,9 @@ def test_out_of_memory_is_one_line_and_other_errors_are_not_hidden(one, tmp_path
     with pytest.raises(UserError, match="1 of 1 images failed"):
         predict_files(source(detector), [one], tmp_path, 0.5, "cpu", True, where)
     assert "scene.png: 50x40 px do not fit into memory" in printed(where)
+    detector.error = MemoryError()
+    with pytest.raises(UserError, match="1 of 1 images failed"):
+        predict_files(source(detector), [one], tmp_path, 0.5, "cpu", True, where)
     detector.error = RuntimeError("a bug")
     with pytest.raises(RuntimeError, match="a bug"):
         predict_files(source(detector), [one], tmp_path, 0.5, "cpu", True, where)
@@ -424,8 +431,8 @@ def test_refuses_before_it_starts(one, tmp_path):
         ([one, empty], {}, "empty: no images in this folder"),
         ([tmp_path / "none.png"], {}, "none.png: no such file or folder"),
         ([one], {"threshold": 1.5}, "--threshold 1.5"),
-        ([one], {"device": "gpu"}, "--device gpu: must be auto, cpu, cuda"),
-        ([one], {"device": "cuda:99"}, "--device cuda:99: this torch sees . GPU"),
+        ([one], {"device": "gpu"}, "--device gpu: write auto, cpu, cuda"),
+        ([one], {"device": "cuda:99"}, "--device cuda:99: . NVIDIA GPU"),
     ):
         with pytest.raises(UserError, match=message):
             predict_files(source(Brightness()), inputs, output, console=console(), **options)
@@ -433,6 +440,37 @@ def test_refuses_before_it_starts(one, tmp_path):
     mask = one.rename(tmp_path / "mask")
     with pytest.raises(UserError, match=r"scene.png: would be overwritten"):
         predict_files(source(Brightness()), [mask], tmp_path, console=console())
+
+
+def test_a_gpu_is_chosen_as_a_worker_gets_it(one, tmp_path, monkeypatch):
+    """Which card that is, nvidia-smi says; before CUDA starts, for it does not look again."""
+    put_nvidia_smi(monkeypatch, tmp_path, ANSWERS)
+    variables = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUBLAS_WORKSPACE_CONFIG")
+    asked = []
+
+    def is_available():
+        asked.append([os.environ.get(name) for name in variables])
+        return len(asked) > 1
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    monkeypatch.setattr(module, "configure", lambda threads: asked.append(threads))
+    for name in variables:
+        monkeypatch.setenv(name, "")  # so that it is put back after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    with pytest.raises(UserError, match=r"--device cuda:1: this torch sees no GPU .*--device cpu"):
+        predict_files(source(Brightness()), [one], tmp_path / "out", device="cuda:1")
+    assert asked == [["1", "PCI_BUS_ID", ":4096:8"]]
+    assert not (tmp_path / "out").exists()
+    assert module._claim("cuda") == torch.device("cuda")
+    assert asked[1:] == [["1", "PCI_BUS_ID", ":4096:8"], torch.get_num_threads()]
+
+
+def test_the_cpu_asks_for_no_gpu(one, tmp_path, monkeypatch):
+    calls = put_nvidia_smi(monkeypatch, tmp_path, ANSWERS)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("CUDA was started"))
+    assert predict_files(source(Brightness()), [one], tmp_path, 0.5, "cpu", False, console()) == 1
+    assert not calls.exists()
 
 
 def test_same_file_twice_is_one_image(one, tmp_path):

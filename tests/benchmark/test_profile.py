@@ -18,14 +18,17 @@ import torch
 from rich.console import Console
 
 import detectors
+from benchmark import environment
 from benchmark import profile as module
 from benchmark.environment import cpu_name
 from benchmark.errors import UserError
+from benchmark.evaluation import latency
 from benchmark.execute import profiler
 from benchmark.execute.events import EventWriter
 from benchmark.profile import profile_detectors, profile_path
 from benchmark.record import Profile, RecordError, read_profile
 from benchmark.registry import Registry, add_plugins
+from tests.benchmark.test_environment import ANSWERS, put_nvidia_smi
 from tests.e2e.commands import ROOT, alive, children, run, start, wait_for
 
 PLUGIN = '''
@@ -126,6 +129,8 @@ def test_each_detector_gets_its_numbers(measured: Measured) -> None:
         assert profile.throughput == pytest.approx(4e3 / profile.batched.median_ms)
         assert (profile.device, profile.threads, profile.precision) == (cpu_name(), 1, "fp32")
         assert profile.torch == torch.__version__
+        assert profile.deterministic is True
+        assert profile.graph is None
         path = profile_path(measured.folder, profile.detector, cpu_name(), profile.fused)
         assert read_profile(path) == profile
 
@@ -169,7 +174,7 @@ def test_what_was_measured_is_kept(measured: Measured, monkeypatch: pytest.Monke
         assert not path.exists()  # what failed now has no number of another time
     stale = [
         ("torch", "1.0"), ("source", "another file"), ("device", "another machine"),
-        ("seconds", 0.01), ("warning", "the machine was busy"),
+        ("seconds", 0.01), ("warning", "the machine was busy"), ("deterministic", None),
     ]  # fmt: skip
     for number, (key, value) in enumerate(stale, start=len(others) + 1):
         path.write_text(json.dumps({**json.loads(text), key: value}))
@@ -205,6 +210,161 @@ def test_what_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--side 63: tiny needs a multiple of 2, e\.g\. 64"):
         profiler._measure(argparse.Namespace(**asked, side=63), nothing_to_send)
     assert profiler._measure(argparse.Namespace(**asked, side=64), nothing_to_send) is None
+
+
+class FakeClock:
+    """Stands in for `time`: only `run` takes any."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def run(self, milliseconds: float) -> float:
+        self.now += milliseconds / 1e3
+        return milliseconds
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds", "device", "runs"),
+    [
+        ([125.0] * 99, 2.0, "cpu", 3),  # settled at once
+        ([125.0] * 99, 2.0, "cuda", 8),  # just as settled, but the card may have a low clock
+        ([125.0] * 99, 0.05, "cuda", 8),  # also where the measurement is short
+        ([375.0, *[125.0] * 99], 2.0, "cpu", 4),
+        ([375.0, *[125.0] * 99], 2.0, "cuda", 6),
+        ([125.0, 250.0] * 99, 2.0, "cuda", 11),  # never settles
+        ([125.0, 250.0] * 99, 0.5, "cuda", 6),
+        ([125.0, 250.0] * 99, 0.5, "cpu", 3),
+    ],
+)
+def test_warm_up(monkeypatch: pytest.MonkeyPatch, times, seconds, device, runs) -> None:
+    clock, left = FakeClock(), iter(times)
+    monkeypatch.setattr(latency, "time", clock)
+    latency._warm_up(lambda: clock.run(next(left)), seconds, torch.device(device))
+    assert len(times) - len(list(left)) == runs
+
+
+def test_the_replay_of_a_graph_is_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed = []
+
+    def capture(work):
+        work()
+        return lambda: replayed.append(1)
+
+    monkeypatch.setattr(latency, "_capture", capture)
+    small = detectors.create_detector("acm:port")
+    passes = []
+    small.register_forward_hook(lambda *_: passes.append(1))
+    found = latency.measure(small, torch.device("cpu"), 1, 32, seconds=0.01, graph=True)
+    assert len(passes) == 1
+    assert len(replayed) >= found.repeats + latency.WARMUP
+
+
+def test_a_graph_that_fails_is_a_note() -> None:
+    sent = io.StringIO()
+    assert profiler._unless_it_fails(lambda: {"batch": 1}, EventWriter(sent)) == {"batch": 1}
+    assert not sent.getvalue()
+
+    def fails() -> dict:
+        try:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        finally:
+            raise ValueError("capture invalidated")
+
+    assert profiler._unless_it_fails(fails, EventWriter(sent)) is None
+    assert json.loads(sent.getvalue()) == {
+        "event": "note",
+        "text": "no time of a CUDA graph: RuntimeError: operation not permitted when stream is "
+        "capturing; then ValueError: capture invalidated",
+    }
+
+
+def test_notes_of_a_measurement_are_printed(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From the events of a stand-in for the process to the console."""
+    numbers = measured.profiles[0].model_dump(
+        exclude={"schema_", "source", "seconds", "published", "warning", "harness", "git", "date"}
+    ) | {"graph": measured.profiles[0].single.model_dump()}
+    events = [
+        {"event": "phase", "text": "building"},
+        {"event": "note", "text": "no time of a CUDA graph: it is Tuesday"},
+        {"event": "end", "status": "done", "message": "", "numbers": numbers},
+    ]
+    fake = tmp_path / "python"
+    (tmp_path / "events").write_text("".join(json.dumps(event) + "\n" for event in events))
+    fake.write_text(f"#!/bin/sh\ncat {tmp_path / 'events'}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(module.sys, "executable", str(fake))
+    again = Measured(tmp_path, measured.plugins)
+    (profile,) = again("normed")
+    assert again.line("       no time of a CUDA graph: it is Tuesday")
+    assert profile.graph == profile.single
+    assert "ms from a CUDA graph, " in again.line("done   normed")
+    assert "building" not in again.text
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_graph_on_a_gpu() -> None:
+    small, gpu = detectors.create_detector("acm:port"), torch.device("cuda")
+    eager = latency.measure(small, gpu, 1, 64, seconds=0.2)
+    replayed = latency.measure(small, gpu, 1, 64, seconds=0.2, graph=True)
+    assert 0 < replayed.median_ms < eager.median_ms  # so small that launching is most of it
+
+
+USERS = """\
+case "$*" in
+*--query-compute-apps=pid,process_name*--id=GPU-8932f937*) {} ;;
+*) echo 1, somebody elsewhere ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "named"),
+    [
+        ("printf '%s, /usr/bin/python3\\n77, [Not Found]\\n' $PPID", "[Not Found] (process 77)"),
+        ("printf '88, ollama\\n77, a, b\\n'", "ollama (process 88), a, b (process 77)"),
+        ("echo No running processes found", None),
+        ("exit 6", None),
+        ("exec sleep 60", None),
+    ],
+)
+def test_others_on_the_gpu_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, named: str | None
+) -> None:
+    monkeypatch.setattr(module, "NOTICEABLE", 1e9)
+    monkeypatch.setattr(environment, "SMI_PATIENCE", 0.3 if "sleep" in script else 5.0)
+    put_nvidia_smi(monkeypatch, tmp_path, USERS.format(script))
+    with module.Bystanders("GPU-8932f937") as bystanders:
+        pass
+    expected = f"the GPU was used by {named}: timings are not of this detector alone"
+    assert bystanders.warning == (named and expected)
+
+
+def test_one_who_has_left_and_one_who_came_are_named_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "NOTICEABLE", 0.25)
+    clock = iter((10.0, 99.0))
+    monkeypatch.setattr(module.Bystanders, "_others", lambda _: next(clock))
+    calls = put_nvidia_smi(monkeypatch, tmp_path, 'wc -l < "$0.calls" | sed "s/.*/7&, x/"')
+    with module.Bystanders("GPU-1") as bystanders:
+        time.sleep(0.1)
+    assert len(calls.read_text().splitlines()) == 2
+    assert "% of a core was used by other processes and the GPU was used by " in bystanders.warning
+    assert ", x (process 72): timings" in bystanders.warning
+    assert "by x (process 71), " in bystanders.warning
+
+
+def test_on_the_cpu_nobody_asks_nvidia_smi(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = put_nvidia_smi(monkeypatch, tmp_path, ANSWERS)
+    Measured(tmp_path, measured.plugins)("normed")
+    assert not calls.exists()
 
 
 @pytest.mark.parametrize(("others", "warned"), [((10.0, 10.31), True), ((10.0, 10.0), False)])

@@ -224,6 +224,28 @@ def test_cost_table(tmp_path: Path) -> None:
     assert rows[2]["published_parameters_m"] == ""
 
 
+def test_replayed_times_get_a_column_where_there_are_some(tmp_path: Path) -> None:
+    graph = make_profile(milliseconds=3.0).single
+    without, having = make_profile(), make_profile("dnanet", graph=graph)
+    console = Console(width=200, file=io.StringIO())
+    write_cost_table([without], tmp_path, console)
+    for text in (console.file.getvalue(), cost_page([without]), cost_csv([without])):
+        assert "graph" not in text.lower()
+    write_cost_table([without, having], tmp_path, console)
+    assert "Graph (ms)" in console.file.getvalue()
+    assert "graph: replayed from a CUDA graph" in cost_page([without, having])
+    lines = cost_page([without, having]).splitlines()
+    table = [[c.strip() for c in x.split("|")[1:-1]] for x in lines if x.startswith("| ")]
+    place = table[0].index("Graph (ms)")
+    assert table[0][place - 1] == LATENCY
+    assert [row[place] for row in table[1:]] == ["—", "3.0 (2.7–3.3)"]
+    for profiles in ([without, having], [having, without]):
+        rows = {r["detector"]: r for r in csv.DictReader(io.StringIO(cost_csv(profiles)))}
+        assert rows["dnanet"]["graph_median_ms"] == "3.0"
+        assert rows["mshnet"]["graph_median_ms"] == ""
+        assert rows["mshnet"]["single_median_ms"] == "1234.56"
+
+
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_cost_table_keeps_names_and_latency_at_any_width(tmp_path: Path, width: int) -> None:
     console = Console(width=width, file=io.StringIO())

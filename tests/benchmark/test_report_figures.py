@@ -18,7 +18,7 @@ from benchmark.report.figures import overview_figure, training_figure
 from benchmark.report.operating import attainable, pd_at
 from benchmark.report.panels import example_figures, overlay
 from benchmark.report.style import Style, at_least
-from tests.benchmark.test_report_sweep import CURVE, make_record, write, write_sweep
+from tests.benchmark.test_report_sweep import CURVE, make_record, score_also, write, write_sweep
 
 
 @pytest.fixture
@@ -119,6 +119,57 @@ def test_training_without_validation_has_one_panel(tmp_path: Path) -> None:
         epoch.val = None
     collection = collect(write(tmp_path, record))
     assert len(training_figure(collection.tables[0], Style(collection)).axes) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "label", "values"),
+    [
+        (("val",), "Validation IoU (%)", [0, 10, 20]),
+        (("val", "test"), "Validation IoU (%)", [0, 10, 20]),
+        (("test",), "Test IoU (%)", [50, 55, 60]),
+    ],
+)
+def test_training_draws_the_test_images_where_there_is_no_validation(
+    tmp_path: Path, parts: tuple[str, ...], label: str, values: list[float]
+) -> None:
+    record = make_record(selection="best-test")
+    for epoch in record.history:
+        epoch.val = epoch.val if "val" in parts else None
+        epoch.test = {"iou": 0.5 + 0.05 * epoch.epoch} if "test" in parts else None
+    collection = collect(write(tmp_path, record))
+    axes = training_figure(collection.tables[0], Style(collection)).axes[1]
+    assert axes.get_ylabel() == label
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), values)
+
+
+def test_what_all_rules_share_is_drawn_once(tmp_path: Path) -> None:
+    """The training is one, and the crops in its folder are of the run's own epoch."""
+    record = make_record(selection="best-val")
+    for rule in ("best-test", "last"):
+        score_also(record, rule, 1)
+    output = write(tmp_path, record)
+    (path,) = output.glob("runs/**/record.json")
+    _save_crops(path.parent, ["x", "y"])
+    paths = write_report(output, Console(width=200, file=io.StringIO()))
+    names = {path.stem for path in paths if path.suffix == ".png"}
+    rules = ("best-test", "best-val", "last")
+    assert names == {
+        "training_sirst-best-val", "examples_sirst-best-val",
+        *(f"{stem}_sirst-{rule}" for stem in ("leaderboard", "pd_fa", "roc_pr") for rule in rules),
+    }  # fmt: skip
+
+
+def test_examples_are_of_the_epoch_that_the_table_scores(tmp_path: Path) -> None:
+    other = score_also(make_record("mshnet", selection="best-val"), "last", 2)
+    output = write(tmp_path, make_record("acm"), other)
+    for path in output.glob("runs/**/record.json"):
+        _save_crops(path.parent, ["x"])
+    tables = {table.selection: table for table in collect(output).tables}
+    assert [row.detector for row in tables["last"].rows] == ["acm", "mshnet"]
+    shown = {rule: example_figures(table)[0][0] for rule, table in tables.items()}
+    titles = {rule: figure.axes[2].get_title() for rule, figure in shown.items()}
+    assert titles == {"last": "acm\nsls", "best-val": "mshnet\nsls"}
+    assert len(shown["last"].axes) == 3  # image, truth, acm
 
 
 def test_no_result_no_figure(tmp_path: Path) -> None:

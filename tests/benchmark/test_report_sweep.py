@@ -15,6 +15,8 @@ from benchmark.record import (
     Epoch,
     Record,
     Scores,
+    Selected,
+    read_record,
 )
 from benchmark.report.aggregate import collect
 
@@ -74,6 +76,15 @@ def make_record(
                   train_seconds=600.0, test_seconds=3.0) if done else None,
         error=None if done else f"it {status} here",
     )  # fmt: skip
+
+
+def score_also(record: Record, rule: str, epoch: int, **metrics: float) -> Record:
+    """The same training scored under a further rule, with metrics as in `make_record`."""
+    record.settings["also"] = sorted({*record.settings.get("also", []), rule})
+    if record.status == "done":
+        other = make_record(protocols=tuple(record.scores), **metrics)
+        record.others[rule] = Selected(epoch=epoch, scores=other.scores)
+    return record
 
 
 def write(output: Path, *records: Record) -> Path:
@@ -211,3 +222,116 @@ def test_only_failures_still_make_a_table(tmp_path: Path) -> None:
     (table,) = collect(write(tmp_path, make_record(status="diverged"))).tables
     assert table.protocol is None
     assert table.rows[0].trouble_text() == "diverged (1 of 1)"
+
+
+def _numbers(output: Path) -> dict[str, dict[tuple[str, str], list[float]]]:
+    """By selection rule and method: the IoU of every seed."""
+    return {
+        table.selection: {row.name[:2]: row.values("iou") for row in table.rows}
+        for table in collect(output).tables
+    }
+
+
+def test_every_rule_of_a_training_gets_its_table(tmp_path: Path) -> None:
+    values = ((0.70, 0.71, 0.73), (0.60, 0.62, 0.69))
+    records = [
+        score_also(
+            score_also(make_record(seed=s, iou=a, selection="best-val"), "best-test", 2, iou=b),
+            "last", 3, iou=c,
+        )
+        for s, (a, b, c) in enumerate(values)
+    ]  # fmt: skip
+    acm = make_record("acm", iou=0.5, selection="best-val")  # without further rules
+    found = collect(write(tmp_path, *records, acm))
+    assert _numbers(tmp_path) == {
+        "best-val": {("mshnet", "sls"): [0.70, 0.60], ("acm", "sls"): [0.5]},
+        "last": {("mshnet", "sls"): [0.73, 0.69]},
+        "best-test": {("mshnet", "sls"): [0.71, 0.62]},
+    }
+    assert [table.slug for table in found.tables] == [
+        "sirst-best-val", "sirst-last", "sirst-best-test"
+    ]  # fmt: skip
+    assert [run.record.selected_epoch for run in found.tables[2].runs] == [2, 2]
+    assert all(run.own == (run.record.selection == "best-val")
+               for table in found.tables for run in table.runs)  # fmt: skip
+    assert not any(run.record.others for table in found.tables[1:] for run in table.runs)
+    assert not found.warnings
+
+
+def test_what_else_was_scored_makes_no_other_row(tmp_path: Path) -> None:
+    """Records from before the setting, without further rules and with some share their rows."""
+    old, none, some = (make_record(seed=s, iou=0.1 * s) for s in range(3))
+    for record in (none, some):
+        record.settings |= {"selection": "last", "also": []}
+    score_also(some, "best-test", 1, iou=0.9)
+    other = score_also(make_record(seed=3, selection="best-test", iou=0.8), "last", 2, iou=0.3)
+    assert _numbers(write(tmp_path, old, none, some, other)) == {
+        "last": {("mshnet", "sls"): [0.0, 0.1, 0.2, 0.3]},
+        "best-test": {("mshnet", "sls"): [0.9, 0.8]},
+    }
+
+
+def test_a_seed_counts_once_however_many_records_have_it(tmp_path: Path) -> None:
+    early = score_also(make_record(iou=0.1), "best-val", 1, iou=0.2)
+    late = make_record(selection="best-val", iou=0.3, finished="2025-02-01T00:00:00Z")
+    found = collect(write(tmp_path, early, late))
+    assert _numbers(tmp_path) == {
+        "best-val": {("mshnet", "sls"): [0.3]}, "last": {("mshnet", "sls"): [0.1]}
+    }  # fmt: skip
+    assert len(found.warnings) == 1
+    assert "left out (best-val)" in found.warnings[0]
+
+
+def test_a_failed_training_is_in_the_tables_of_all_its_rules(tmp_path: Path) -> None:
+    output = write(
+        tmp_path,
+        score_also(score_also(make_record(), "best-val", 1), "best-test", 1),
+        score_also(make_record("acm", status="oom"), "best-test", 1),
+        make_record("acm", selection="best-test", status="failed"),
+        make_record("unet", selection="best-val", status="failed"),
+        score_also(make_record("dnanet", status="diverged"), "best-val", 1),
+    )
+    found = {
+        table.selection: {row.detector: row.trouble_text() for row in table.rows}
+        for table in collect(output).tables
+    }
+    assert found == {
+        "last": {"mshnet": "", "acm": "oom (1 of 1)", "dnanet": "diverged (1 of 1)"},
+        "best-val": {"mshnet": "", "unet": "failed (1 of 1)", "dnanet": "diverged (1 of 1)"},
+        # The same cell twice, with other further rules: one seed that has no result.
+        "best-test": {"mshnet": "", "acm": "failed (1 of 1)"},
+    }
+
+
+def test_a_failure_is_not_in_the_table_of_another_rule(tmp_path: Path) -> None:
+    output = write(tmp_path, make_record(), make_record("acm", selection="best-val", status="oom"))
+    tables = {table.selection: table for table in collect(output).tables}
+    assert [row.detector for row in tables["last"].rows] == ["mshnet"]
+    assert [row.trouble_text() for row in tables["best-val"].rows] == ["oom (1 of 1)"]
+
+
+def test_worth_of_the_test_set_is_that_of_the_same_trainings(tmp_path: Path) -> None:
+    first, second = (make_record(seed=s, iou=v) for s, v in enumerate((0.50, 0.52)))
+    score_also(score_also(first, "best-test", 1, iou=0.53), "best-val", 1, iou=0.54)
+    score_also(second, "best-test", 1, iou=0.56)
+    alone = make_record(seed=2, iou=0.99, selection="best-test")
+    twin = make_record(seed=2, iou=0.01, finished="2025-01-02T01:00:00Z")  # of another training
+    tables = {t.selection: t for t in collect(write(tmp_path, first, second, alone, twin)).tables}
+    (row,) = tables["best-test"].rows
+    assert (len(row.done), row.iou_over["last"].n, row.iou_over["best-val"].n) == (3, 2, 1)
+    assert row.iou_over["last"].mean == pytest.approx(0.035)
+    assert row.iou_over["best-val"].mean == pytest.approx(-0.01)
+    assert not any(row.iou_over for rule in ("last", "best-val") for row in tables[rule].rows)
+
+
+def test_records_read_back_with_their_rules(tmp_path: Path) -> None:
+    record = score_also(make_record(selection="best-val"), "best-test", 1, iou=0.9)
+    record.history[0].test = {"iou": 0.3}
+    write(tmp_path, record)
+    (path,) = tmp_path.glob("runs/**/record.json")
+    assert read_record(path) == record
+    own, other = read_record(path).views()
+    assert own == record
+    assert (other.selection, other.selected_epoch, other.others) == ("best-test", 1, {})
+    assert other.scores["native"].metrics["iou"] == 0.9
+    assert (other.history, other.cost, other.data) == (record.history, record.cost, record.data)

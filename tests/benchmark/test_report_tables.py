@@ -14,13 +14,14 @@ import yaml
 from rich.console import Console
 
 from benchmark.errors import UserError
+from benchmark.listing import print_run
 from benchmark.report import write_report
 from benchmark.report.aggregate import Collection, collect
-from benchmark.report.columns import COLUMNS, CURVE_COLUMNS, columns_of, duration, marks
+from benchmark.report.columns import COLUMNS, CURVE_COLUMNS, columns_of, duration, marks, notes
 from benchmark.report.latex import latex, tex_escape
 from benchmark.report.published import published_section
 from benchmark.report.tables import csv_text, markdown, print_tables
-from tests.benchmark.test_report_sweep import make_record, write, write_sweep
+from tests.benchmark.test_report_sweep import make_record, score_also, write, write_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "published" / "results.csv"
@@ -56,7 +57,7 @@ def test_markdown_cells(collection: Collection) -> None:
     assert rows["acm", "sls"][7] == "<u>30.00 ± 0.00</u>"
     # All equal, or no better direction: nothing is marked.
     assert rows["mshnet", "sls"][6] == "50.00 ± 0.00"
-    assert rows["mshnet", "sls"][9:] == ["4.07", "6.11", "12.21", "—", "10 min"]
+    assert rows["mshnet", "sls"][9:] == ["307", "4.07", "6.11", "12.21", "—", "10 min"]
 
 
 def test_caption_names_what_decides_the_numbers(collection: Collection) -> None:
@@ -72,6 +73,98 @@ def test_selection_on_the_test_set_is_marked(tmp_path: Path) -> None:
     found = collect(write(tmp_path, make_record(selection="best-test")))
     for text in (markdown(found, [], ""), latex(found), _terminal(found, 200)):
         assert "TEST SET" in text
+
+
+def _three_runs(output: Path) -> Path:
+    """Two seeds and another method; each training scored by its last epoch and its best ones."""
+    values = {("mshnet", 0): (0.70, 0.72), ("mshnet", 1): (0.66, 0.665), ("acm", 0): (0.6, 0.5999)}
+    records = [
+        score_also(make_record(detector, seed=seed, iou=last), "best-test", 1, iou=best)
+        for (detector, seed), (last, best) in values.items()
+    ]
+    score_also(records[0], "best-val", 2, iou=0.715)
+    return write(output, *records)
+
+
+def test_every_rule_has_its_marked_table(tmp_path: Path) -> None:
+    found = collect(_three_runs(tmp_path))
+    text = markdown(found, [], "")
+    sections = dict(zip(("best-val", "last", "best-test"), text.split("\n## ")[1:], strict=True))
+    for rule, section in sections.items():
+        assert section.splitlines()[0].endswith(f"· recipe standard · {rule}")
+        assert ("BEST EPOCH ON THE TEST SET" in section) == (rule == "best-test")
+        assert "Settings that differ between rows" not in section
+    rows = {rule: _markdown_rows(f"| x |\n{section}") for rule, section in sections.items()}
+    assert rows["last"]["mshnet", "sls"][:2] == ["2", "**68.00 ± 2.83**"]
+    assert rows["best-test"]["mshnet", "sls"][:2] == ["2", "**69.25 ± 3.89**"]
+    assert rows["best-val"]["mshnet", "sls"][:2] == ["1", "71.50"]
+
+
+def test_worth_of_the_test_set_is_told_below_its_table(tmp_path: Path) -> None:
+    found = collect(_three_runs(tmp_path))
+    over_last = (
+        "Choosing the epoch on the test images adds to the IoU of the last epoch: "
+        "acm sls -0.01, mshnet sls +1.25 (points; same trainings)."
+    )
+    over_val = (
+        "Choosing the epoch on the test images adds to the IoU of the best epoch on the validation "
+        "part of the training list: mshnet sls +0.50 (1 of 2 seeds) (points; same trainings)."
+    )
+    assert [notes(table)[:2] == [over_last, over_val] for table in found.tables] == [
+        False, False, True
+    ]  # fmt: skip
+    for text in (markdown(found, [], ""), latex(found), _terminal(found, 400)):
+        assert text.count("Choosing the epoch") == 2
+    lines = list(csv.DictReader(io.StringIO(csv_text(found))))
+    worth = {
+        (line["selection"], line["detector"]): (line["iou_over_last"], line["iou_over_best_val"])
+        for line in lines
+    }
+    last, val = worth.pop(("best-test", "mshnet"))
+    assert (float(last), float(val)) == pytest.approx((0.0125, 0.005))
+    assert float(worth.pop(("best-test", "acm"))[0]) == pytest.approx(-0.0001)
+    assert set(worth.values()) == {("", "")}
+    assert len(worth) == 3
+
+
+def test_training_images_of_what_was_trained_here(tmp_path: Path) -> None:
+    untrained = make_record("top_hat", "none")
+    foreign = make_record("theirs", "unknown")
+    foreign.data.train_hash, foreign.data.train_images = "", 0
+    found = collect(write(tmp_path, make_record(), untrained, foreign))
+    shown = [column.title for column in columns_of(found.tables[0])]
+    place = 1 + shown.index("Train images")
+    rows = _markdown_rows(markdown(found, [], ""))
+    assert {name[0]: row[place] for name, row in rows.items()} == {
+        "mshnet": "307", "top_hat": "—", "theirs": "—"
+    }  # fmt: skip
+    (table,) = collect(write(tmp_path / "scored", untrained)).tables
+    assert "train_images" not in [column.key for column in columns_of(table)]
+
+
+@pytest.mark.parametrize("name", ["sirst-ablation", "sirst-protocols", "synthetic-worth"])
+def test_tables_of_older_records_are_what_they_were(name: str) -> None:
+    folder = ROOT / "results" / "reference" / name
+    found = list(csv.DictReader(io.StringIO(csv_text(collect(folder)))))
+    stored = list(csv.DictReader(io.StringIO((folder / "report/leaderboard.csv").read_text())))
+    keys = ("protocol", "recipe", "selection", "detector", "loss", "settings", "seeds", "n", "iou",
+            "iou_std", "niou", "pd", "fa", "parameters", "train_seconds")  # fmt: skip
+    numbers, before = ([[line[k] for k in keys] for line in lines] for lines in (found, stored))
+    assert numbers == before
+    assert {line["train_images"] for line in found if line["loss"] != "none"} == {"307"}
+
+
+def test_show_lists_every_rule(tmp_path: Path) -> None:
+    record = score_also(make_record(selection="best-val", iou=0.7), "best-test", 2, iou=0.75)
+    record.selected_epoch = 1
+    (path,) = write(tmp_path, record).glob("runs/**/record.json")
+    console = Console(width=200, file=io.StringIO())
+    print_run(str(path), tmp_path, console)
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    start = lines.index("selection best-val, epoch 1")
+    assert lines[start + 1].startswith("native v1 iou 0.7,")
+    assert lines[start + 2] == "also best-test, epoch 2"
+    assert lines[start + 3].startswith("native v1 iou 0.75,")
 
 
 def test_ties_are_decided_on_printed_digits(tmp_path: Path) -> None:
@@ -101,6 +194,7 @@ def test_csv_round_trip(collection: Collection) -> None:
         assert int(line["n"]) == len(row.done)
         assert (line["protocol"], line["protocol_version"]) == ("native", "1")
         assert (line["split"], line["selection"]) == (table.split, "last")
+        assert line["train_images"] == ("307" if row.done else "")
         for key in ("iou", "fa", "parameters", "train_seconds"):
             summary = row.summary(key)
             assert line[key] == ("" if summary is None else repr(summary.mean))
@@ -136,7 +230,7 @@ def test_tex_escape() -> None:
     assert tex_escape("--lr_0 < 5 —") == r"-{}-lr\_0 $<$ 5 ---"
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 240])
+@pytest.mark.parametrize("width", [60, 80, 120, 260])
 def test_terminal_keeps_names_and_ranked_numbers_at_any_width(
     collection: Collection, width: int
 ) -> None:
@@ -145,7 +239,7 @@ def test_terminal_keeps_names_and_ranked_numbers_at_any_width(
     if width >= 80:
         for part in ("mshnet", "soft_iou", "72.00", "failed (1 of 3)", "oom (3 of 3)", "—"):
             assert part in text
-    assert ("Not shown at this width" in text) == (width < 240)
+    assert ("Not shown at this width" in text) == (width < 260)
 
 
 @pytest.mark.parametrize(

@@ -132,4 +132,5 @@ def test_ranks(collection: Collection) -> None:
     assert sum(found.mean for found in ranking.ranks.values()) == pytest.approx(6)
     for found in ranking.ranks.values():
         assert 1 <= found.low <= found.mean <= found.high <= 3
-    assert "Mean ranks" in statistics_markdown(collection)
+    heading = "Mean ranks · protocol native · recipe standard · last"
+    assert heading in statistics_markdown(collection)
