@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from benchmark import __version__, commands, dataset_commands
-from benchmark.config import Settings, parse_set
+from benchmark.config import Plan, Settings, parse_set
 from benchmark.errors import UserError, describe_os_error
 
 app = typer.Typer(
@@ -45,6 +45,10 @@ WHAT, HOW, WHERE = "What to run", "Training (each overrides the recipe)", "Where
 
 def _about(key: str) -> str:
     return str(Settings.model_fields[key].description)
+
+
+def _where(key: str) -> str:
+    return str(Plan.model_fields[key].description)
 
 
 @app.callback(invoke_without_command=True, epilog=EPILOG)
@@ -135,7 +139,15 @@ def benchmark(
         str | None, typer.Option(rich_help_panel=WHERE, help="auto, cpu, cuda or cuda:0,1")
     ] = None,
     jobs_per_device: Annotated[
-        int | None, typer.Option(rich_help_panel=WHERE, help="runs at a time on each device")
+        str | None,
+        typer.Option(metavar="N", rich_help_panel=WHERE, help=_where("jobs_per_device")),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(metavar="9m", rich_help_panel=WHERE, help=_where("time_limit")),
+    ] = None,
+    cuda_graph: Annotated[
+        str | None, typer.Option(rich_help_panel=WHERE, help="off or auto; " + _where("cuda_graph"))
     ] = None,
     profile: Annotated[
         bool | None,
@@ -161,7 +173,8 @@ def benchmark(
         "detectors": detectors, "losses": losses, "datasets": datasets, "seeds": seeds,
         "limit": limit, "plugins": plugins, "epochs": epochs, "batch_size": batch_size, "lr": lr,
         "crop_size": crop_size, "precision": precision, "data_root": data_root, "output": output,
-        "device": device, "jobs_per_device": jobs_per_device,
+        "device": device, "jobs_per_device": jobs_per_device, "time_limit": time_limit,
+        "cuda_graph": cuda_graph,
         "weights": weights, "profile": profile, "protocols": protocols,
         "allow_leakage": allow_leakage, "recipe": recipe,
     }  # fmt: skip
@@ -185,7 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        Exit code: 0 good, 1 cells failed, 2 a user's mistake, 130 Ctrl-C.
+        Exit code: 0 good, 1 cells failed, 2 a user's mistake, 75 the time was over before all
+            cells were done, 130 Ctrl-C.
     """
     command = typer.main.get_command(app)
     try:

@@ -115,6 +115,15 @@ class Display:
         )
         self.console.print(line, soft_wrap=True)
 
+    def fail(self, progress: Progress, text: str) -> None:
+        """A job could not be started."""
+        self.running.append(progress)
+        self.end(progress, "failed", text)
+
+    def say(self, text: str) -> None:
+        """A line between those of the jobs."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def refresh(self) -> None:
         """Redraw the live table."""
         if self._live:

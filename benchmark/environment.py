@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.errors import UserError
+from benchmark.memory import KEEP_FREED
 
 ROOT = Path(__file__).resolve().parent.parent
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+SMI_PATIENCE = 5.0
+"""Seconds that nvidia-smi gets to answer."""
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Bounds of the thread pools that libraries make for themselves, as large as the machine."""
 
 
 def cpu_count() -> int:
@@ -31,55 +41,175 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+class Gpu(NamedTuple):
+    """A GPU, or an instance of one that is in MIG mode."""
+
+    label: str  # what CUDA_VISIBLE_DEVICES may call it: the GPU's index, or an instance's UUID
+    uuid: str
+    name: str  # as torch says it
+
+
 def gpu_count() -> int:
     """NVIDIA GPUs that this process may use, without importing torch."""
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    run = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    count = sum(line.startswith("GPU ") for line in run.stdout.splitlines())
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return count
-    return min(count, sum(v.strip() not in ("", "-1") for v in visible.split(",")))
+    return len(_visible_gpus())
 
 
 def devices(option: str) -> list[str]:
-    """The devices that `--device` names: `cpu`, or `cuda:K` each.
+    """The devices that `--device` names: `cpu`, or `cuda:K` for the K-th GPU that is visible.
 
     Raises:
-        UserError: not auto, cpu, cuda or cuda:0,1, or a GPU that is not there.
+        UserError: not auto, cpu, cuda or cuda:0,1; a GPU that is not there, or named twice; a
+            wrong CUDA_VISIBLE_DEVICES; nvidia-smi hangs.
     """
     if option == "cpu":
         return ["cpu"]
+    kind, colon, text = option.partition(":")
+    numbers = [number.strip() for number in text.split(",")] if colon else []
+    if option != "auto" and (kind != "cuda" or not all(n.isdecimal() for n in numbers)):
+        raise UserError(f"--device {option}: write auto, cpu, cuda or cuda:0,1")
+    wanted = [int(number) for number in numbers]
+    if len(set(wanted)) < len(wanted):
+        raise UserError(
+            f"--device {option}: names a GPU twice; for several runs at a time on each use "
+            "--jobs-per-device"
+        )
     available = gpu_count()
     if option == "auto":
         return [f"cuda:{k}" for k in range(available)] or ["cpu"]
-    kind, colon, numbers = option.partition(":")
-    if kind != "cuda" or (colon and not all(n.strip().isdigit() for n in numbers.split(","))):
-        raise UserError(f"--device {option}: write auto, cpu, cuda or cuda:0,1")
-    wanted = [int(n) for n in numbers.split(",")] if colon else list(range(available))
-    missing = [k for k in wanted if k >= available]
-    if missing or not wanted:
+    wanted = wanted or list(range(available))
+    if not wanted or max(wanted) >= available:
         raise UserError(
             f"--device {option}: {available} NVIDIA GPU(s) can be used here; try --device cpu"
         )
     return [f"cuda:{k}" for k in wanted]
 
 
-def worker_environment(device: str) -> dict[str, str]:
-    """The variables of a process that works on `device` (`cpu` or `cuda:K`) and sees no other."""
-    environment = dict(os.environ)
-    paths = [str(ROOT), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
-    environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what deterministic cuBLAS asks for
-    if device.startswith("cuda:"):
-        number = device.partition(":")[2]
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:
-            number = visible.split(",")[int(number)].strip()
-        environment["CUDA_VISIBLE_DEVICES"] = number
-        environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts
-    return environment
+def find_gpu(device: str) -> Gpu:
+    """The GPU that is `cuda:K` here."""
+    return _visible_gpus()[_number(device)][1]
+
+
+def device_environment(device: str) -> dict[str, str]:
+    """The variables with which a process works on `device` (`cpu` or `cuda:K`), sees no other GPU
+    and calls it `cuda`. They count where they are set before CUDA starts."""
+    variables = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # what deterministic cuBLAS asks for
+    if device != "cpu":
+        variables[VISIBLE] = _visible_gpus()[_number(device)][0]
+        variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # an index counts as in nvidia-smi
+    return variables
+
+
+def worker_environment(device: str, threads: int) -> dict[str, str]:
+    """The environment of a process that works on `device` with `threads` threads on the CPU."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    kept = KEEP_FREED if device == "cpu" else {}  # the memory of a GPU is torch's own affair
+    return (
+        kept  # what the user has set counts more
+        | dict(os.environ)
+        | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+        | dict.fromkeys(POOLS, str(threads))
+        | device_environment(device)
+    )
+
+
+def ask_nvidia_smi(*options: str) -> str | None:
+    """What `nvidia-smi` prints; None where there is none, or it fails.
+
+    Raises:
+        subprocess.TimeoutExpired: it hangs, as it does when the driver is broken.
+    """
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    process = subprocess.Popen(
+        [tool, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        text, _ = process.communicate(timeout=SMI_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):  # inside the driver nothing can kill it
+            process.wait(timeout=0.5)
+        raise
+    return text if process.returncode == 0 else None
+
+
+def driver_version() -> str | None:
+    """The version of the NVIDIA driver; None if it cannot be told."""
+    try:
+        text = ask_nvidia_smi("--query-gpu=driver_version", "--format=csv,noheader")
+    except subprocess.TimeoutExpired:
+        return None
+    return next(iter((text or "").split()), None)
+
+
+def _number(device: str) -> int:
+    return int(device.partition(":")[2])
+
+
+def _visible_gpus() -> list[tuple[str, Gpu]]:
+    """The GPUs that this process may use, each with its entry of CUDA_VISIBLE_DEVICES.
+
+    Raises:
+        UserError: the variable names something else; nvidia-smi hangs.
+    """
+    value = os.environ.get(VISIBLE)
+    if value is not None and value.strip() in ("", "-1"):
+        return []
+    cards = _cards(shutil.which("nvidia-smi"))
+    if value is None:
+        seen = [gpu for card, *instances in cards for gpu in instances or [card]]
+        return [(gpu.label, gpu) for gpu in seen]
+    every = [gpu for card in cards for gpu in card]
+    entries = [entry.strip() for entry in value.split(",")]
+    found: dict[str, tuple[str, Gpu]] = {}  # by UUID
+    for entry in entries:
+        if entry == "-1":
+            raise UserError(
+                f"{VISIBLE}={value}: -1 hides every GPU after it; leave it out, or set it to -1 "
+                "alone for no GPU"
+            )
+        gpu = _find(entry, every, value)
+        if gpu.uuid in found:
+            other = found[gpu.uuid][0]
+            names = entry if entry == other else f"{other} and {entry}, the same GPU"
+            raise UserError(f"{VISIBLE}={value}: repeats {names}; name each GPU once")
+        found[gpu.uuid] = entry, gpu
+    return list(found.values())
+
+
+def _find(entry: str, gpus: list[Gpu], value: str) -> Gpu:
+    """What an entry of CUDA_VISIBLE_DEVICES names: an index, a UUID or the start of one."""
+    is_uuid = entry.startswith(("GPU-", "MIG-"))
+    fit = [g for g in gpus if g.label == entry or (is_uuid and g.uuid.startswith(entry))]
+    if len(fit) == 1:
+        return fit[0]
+    what = f"{entry} is the start of {len(fit)} UUIDs" if fit else f"there is no GPU {entry!r}"
+    raise UserError(
+        f"{VISIBLE}={value}: {what}; name some of the {len(gpus)} that nvidia-smi -L lists, by "
+        "index or UUID, or unset it, or use --device cpu"
+    )
+
+
+@cache  # it may take seconds; the argument is for tests, which put tools of their own on the path
+def _cards(_tool: str | None) -> list[list[Gpu]]:
+    """Every GPU of this machine, followed by its MIG instances, whatever the variables say."""
+    try:
+        text = ask_nvidia_smi("-L")
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"nvidia-smi -L: no answer within {SMI_PATIENCE:g} s; repair the NVIDIA driver (a "
+            "restart may do), or use --device cpu"
+        ) from None
+    cards: list[list[Gpu]] = []
+    for line in (text or "").splitlines():
+        if found := re.match(r"GPU (\d+): (.*?)\s*(?:\(UUID: (\S+)\))?$", line):
+            index, name, uuid = found.groups()
+            cards.append([Gpu(index, uuid or index, name)])
+        elif cards and (found := re.match(r"\s+(MIG \S+).*\(UUID: (\S+)\)", line)):
+            part, uuid = found.groups()
+            cards[-1].append(Gpu(uuid, uuid, f"{cards[-1][0].name} {part}"))
+    return cards
 
 
 def git_commit() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from benchmark.naming import short_dataset
 from benchmark.plan.matrix import Cell, make_matrix, preflight
 from benchmark.registry import add_plugins
 
+MORE_TO_DO = 75
+"""Exit code of a run whose time was over before its cells were done: EX_TEMPFAIL, "try again"."""
+
 
 def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console) -> int:
     """Run (or print) the matrix that preset and options describe.
@@ -32,11 +36,12 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         console: for everything that is said.
 
     Returns:
-        Exit code: 0 if every cell is done, 1 if not.
+        Exit code: 0 if every cell is done, `MORE_TO_DO` if the time was over before, else 1.
 
     Raises:
         UserError: see `make_matrix` and `preflight`.
     """
+    started = time.time()
     preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
     check_values(preset_plan, preset_settings, f"--preset {preset}")
     plan_options, settings = split_keys(options, "command line")
@@ -71,27 +76,48 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         if cell.state != "done":
             text = f"skip   {cell.job.label}: {cell.skip_reason}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
+    deadline = None if plan.time_limit is None else started + plan.time_limit
+    if plan.order == "seed-first":
+        todo = sorted(todo, key=lambda cell: plan.seeds.index(cell.job.seed))
+    else:
+        todo = _heavy_first(todo)
     try:
-        outcomes = run_cells(_heavy_first(todo), plan, console)
+        outcomes = run_cells(todo, plan, console, deadline)
     except KeyboardInterrupt:
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
 
-    if plan.profile:
+    time_left = deadline is None or time.time() < deadline
+    if plan.profile and time_left:
         _profile(cells, plan, console)
     reported = _report(plan.output, console)
-    bad = [o for o in outcomes if o.status not in ("done", "running")]
-    not_done = sum(c.folder.state(c.job.id) != "done" for c in cells)
-    if not_done:
-        console.print(f"[red]{not_done} of {len(cells)} cells are not done[/]", highlight=False)
+    left = [c for c in cells if c.folder.state(c.job.id) != "done"]
+    stopped = {o.cell.job.id: o.message for o in outcomes if o.status == "interrupted"}
+    if deadline is None:
+        stopped = {}
+    bad = [
+        o for o in outcomes
+        if o.status not in ("done", "running") and o.cell.job.id not in stopped
+    ]  # fmt: skip
+    out_of_time = deadline is not None and len(left) > len(bad)
+    if left:
+        console.print(f"[red]{len(left)} of {len(cells)} cells are not done[/]", highlight=False)
     for message in dict.fromkeys(o.message for o in bad):
         labels = [o.cell.job.label for o in bad if o.message == message]
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         status = next(o.status for o in bad if o.message == message)
-        console.print(
-            f"{status}: {labels[0]}{more}: {message}", markup=False, highlight=False, soft_wrap=True
-        )
-    return 1 if not_done or not reported else 0
+        _say(console, f"{status}: {labels[0]}{more}: {message}")
+    if out_of_time:
+        for cell in left:
+            if cell.job.id in stopped:
+                _say(console, f"saved: {cell.job.label}: {stopped[cell.job.id]}")
+        _say(console, "the time is over: run the same command again to go on")
+        return MORE_TO_DO
+    return 1 if left or not reported else 0
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _identify_weights(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""How a worker deals with the memory that torch frees, on systems with glibc."""
+"""The memory of a worker: what becomes of what torch frees (glibc only), and when it runs out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ KEEP_FREED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 """Variables that make a process keep what it frees: a training step wants the same sizes again, and
 fetching a feature map's memory from the system anew costs more than many an operation on it. Read
 at the start of a process; unknown to other systems."""
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "t allocate memory",  # "can't" and "cannot", of torch's allocator on the CPU
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
+"""What a RuntimeError says where memory was short: torch wraps the failures of libraries so."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it was memory, of the host or of the device, that did not suffice."""
+    # torch is looked up by name: importing it may be what failed
+    kind = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
+    if isinstance(error, (MemoryError, kind)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def give_back() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -22,8 +23,11 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.console import PATIENCE, with_progress
+from benchmark.environment import device_environment, devices
 from benchmark.errors import UserError
 from benchmark.evaluation.inference import predict
+from benchmark.execute.torch_setup import configure
+from benchmark.memory import is_out_of_memory
 from benchmark.source import Source
 from benchmark.store import write_atomic
 from benchmark.targets import Component, draw_overlay, measure
@@ -53,7 +57,8 @@ def predict_files(
         inputs: image files and folders of them (not searched recursively).
         output: folder for the results.
         threshold: a pixel belongs to a target where its probability is above.
-        device: `auto`, `cpu`, `cuda` or `cuda:K`.
+        device: `auto`, `cpu`, `cuda` or `cuda:K`; the first one is used. Where CUDA has started
+            in this process before, it can choose no more.
         overlay: draw the pictures, too.
         console: where to report.
 
@@ -69,7 +74,7 @@ def predict_files(
         raise UserError(f"--threshold {threshold:g}: a probability, so between 0 and 1")
     paths = find_images(inputs, console)
     _check_names(paths, output)
-    where = _device(device)
+    where = _claim(device)
     detector = source.detector.to(where, memory_format=torch.channels_last)
     network = partial(predict, detector, device=where, autocast=nullcontext)
     table = output / "components.csv"
@@ -156,25 +161,23 @@ def _check_names(paths: list[Path], output: Path) -> None:
                 raise UserError(f"{path}: would be overwritten; choose another --output")
 
 
-def _device(name: str) -> torch.device:
-    """The device to compute on.
+def _claim(option: str) -> torch.device:
+    """The device to compute on: of the GPUs, this process sees one from now on, as a worker does.
 
     Raises:
         UserError: one that is not there.
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        name = "cuda" if gpus else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:K")
-    if device.type == "cuda" and (device.index or 0) >= gpus:
-        raise UserError(f"--device {name}: this torch sees {gpus} GPU(s); use --device cpu")
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, as in scoring
-    return device
+    name = devices(option)[0]
+    if name == "cpu":
+        return torch.device("cpu")
+    os.environ.update(device_environment(name))  # before torch asks CUDA anything
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"--device {option}: this torch sees no GPU (a CPU build, or a driver that is too "
+            "old); use --device cpu"
+        )
+    configure(torch.get_num_threads())  # the numbers of scoring
+    return torch.device("cuda")
 
 
 def _read(path: Path) -> np.ndarray:
@@ -220,8 +223,8 @@ def _apply(
     """
     try:
         probability = network(image)
-    except RuntimeError as error:
-        if "out of memory" not in str(error) and "allocate memory" not in str(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         height, width = image.shape
         raise UserError(

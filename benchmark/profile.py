@@ -29,9 +29,11 @@ from benchmark import __version__
 from benchmark.console import duration
 from benchmark.environment import (
     ROOT,
+    ask_nvidia_smi,
     cpu_count,
     cpu_name,
     devices,
+    find_gpu,
     git_commit,
     worker_environment,
 )
@@ -104,7 +106,7 @@ def profile_detectors(
     cpu = device == "cpu"
     setup = Setup(
         device=device,
-        device_name=cpu_name() if cpu else _gpu_name(device),
+        device_name=cpu_name() if cpu else find_gpu(device).name,
         side=side,
         batch=batch or (4 if cpu else 8),
         threads=threads or cpu_count(),
@@ -134,10 +136,11 @@ def profile_path(folder: Path, name: str, device_name: str, fused: bool) -> Path
 
 def describe(profile: Profile) -> str:
     """The speed in one line."""
-    one = profile.single
+    one, graph = profile.single, profile.graph
     return (
         f"{one.median_ms:.1f} ms an image ({one.p10_ms:.1f}–{one.p90_ms:.1f}), "
-        f"{profile.throughput:.1f} images/s in batches of {profile.batched.batch}"
+        + (f"{graph.median_ms:.1f} ms from a CUDA graph, " if graph else "")
+        + f"{profile.throughput:.1f} images/s in batches of {profile.batched.batch}"
     )
 
 
@@ -154,7 +157,8 @@ def _profile(
     else:
         path.unlink(missing_ok=True)  # of other conditions, or of another version
         started = time.monotonic()
-        with Bystanders() as bystanders:
+        gpu = None if setup.device == "cpu" else find_gpu(setup.device).uuid
+        with Bystanders(gpu) as bystanders:
             end = _run(name, fused, setup, path.with_suffix(".log"), _shower(live, label))
         status = end["status"]
         if status == "done":
@@ -173,6 +177,8 @@ def _profile(
         took = duration(time.monotonic() - started)
         text = describe(profile) if profile else end["message"]
         _say(console, status, f"{label}, {took}  {text}")
+        for note in end.get("notes", []):
+            _say(console, "", note)
     if profile is not None and profile.warning:
         _say(console, "", profile.warning)
     return status, profile
@@ -192,6 +198,7 @@ def _measured_before(path: Path, name: str, fused: bool, setup: Setup) -> Profil
         and found.torch == version("torch")
         and found.seconds >= setup.seconds
         and not found.warning
+        and found.deterministic is True  # else of a version that set other flags
     )
     return found if same else None
 
@@ -212,7 +219,7 @@ def _published(name: str) -> dict[str, Any]:
 def _run(
     name: str, fused: bool, setup: Setup, log: Path, show: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Measure in a fresh process; its last event: status, message, numbers."""
+    """Measure in a fresh process; its last event (status, message, numbers) with its notes."""
     command = [sys.executable, "-m", "benchmark.execute.profiler", name]
     command += ["--device", setup.device.partition(":")[0]]
     for key in ("side", "batch", "threads", "precision", "seconds"):
@@ -220,7 +227,7 @@ def _run(
     command += ["--fused"] if fused else []
     command += ["--plugins", str(setup.plugins.resolve())] if setup.plugins else []
     log.parent.mkdir(parents=True, exist_ok=True)
-    end = None
+    end, notes = None, []
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             command,
@@ -228,7 +235,7 @@ def _run(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=worker_environment(setup.device),
+            env=worker_environment(setup.device, setup.threads),
             cwd=ROOT,
             start_new_session=True,  # Ctrl-C reaches this process only
         )
@@ -239,6 +246,8 @@ def _run(
             event = parse_event(line)
             if event is not None and event["event"] == "end":
                 end = event
+            elif event is not None and event["event"] == "note":
+                notes.append(event["text"])
             elif event is not None:
                 show(event["text"])
         process.wait()
@@ -259,7 +268,7 @@ def _run(
         end["message"] += f" (see {log})"
     else:
         log.unlink()
-    return end
+    return end | {"notes": notes}
 
 
 def _death(code: int) -> str:
@@ -268,33 +277,48 @@ def _death(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
-def _gpu_name(device: str) -> str:
-    """The name of `cuda:K`, which is torch's name of it too."""
-    number = worker_environment(device)["CUDA_VISIBLE_DEVICES"]
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader", f"--id={number}"]
-    run = subprocess.run(query, capture_output=True, text=True, check=False)
-    return run.stdout.strip() if run.returncode == 0 else device
-
-
 class Bystanders:
-    """Watches what processes other than this one and its children use of the CPU (Linux)."""
+    """Watches what processes other than this one and its children use of the CPU (Linux).
+
+    Args:
+        gpu: the UUID of a GPU, to be told of processes that compute there, too.
+    """
 
     warning: str | None = None
 
+    def __init__(self, gpu: str | None = None) -> None:
+        self._gpu = gpu
+
     def __enter__(self) -> Bystanders:
+        self._guests = self._on_gpu()
         self._started, self._before = time.monotonic(), self._others()
         return self
 
     def __exit__(self, *_: object) -> None:
-        after = self._others()
-        if self._before is None or after is None:
-            return
-        cores = (after - self._before) / (time.monotonic() - self._started)
-        if cores >= NOTICEABLE:
-            self.warning = (
-                f"{100 * cores:.0f}% of a core was used by other processes: timings are not of "
-                "this detector alone"
-            )
+        after, seconds = self._others(), time.monotonic() - self._started
+        found = []
+        if self._before is not None and after is not None:
+            cores = (after - self._before) / seconds
+            if cores >= NOTICEABLE:
+                found.append(f"{100 * cores:.0f}% of a core was used by other processes")
+        if guests := self._guests | self._on_gpu():
+            names = ", ".join(f"{name} (process {pid})" for pid, name in guests.items())
+            found.append(f"the GPU was used by {names}")
+        if found:
+            self.warning = f"{' and '.join(found)}: timings are not of this detector alone"
+
+    def _on_gpu(self) -> dict[int, str]:
+        """Other processes that compute on the GPU now, as far as nvidia-smi tells."""
+        if self._gpu is None:
+            return {}
+        query = ("--query-compute-apps=pid,process_name", "--format=csv,noheader")
+        try:
+            text = ask_nvidia_smi(*query, f"--id={self._gpu}")
+        except subprocess.TimeoutExpired:
+            return {}
+        lines = (line.partition(",") for line in (text or "").splitlines())
+        guests = {int(pid): name.strip() for pid, _, name in lines if pid.strip().isdecimal()}
+        return {pid: name for pid, name in guests.items() if pid != os.getpid()}
 
     @staticmethod
     def _others() -> float | None:

@@ -2,7 +2,8 @@
 
 OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
     job.json        the resolved settings
-    checkpoint.pt   the last finished epoch, to resume from, and the best one so far
+    checkpoint.pt   a finished epoch, to resume from; at most a minute old while it trains
+    best-*.pt       the weights of the best epoch so far, by rule of selection and epoch
     weights.pt      the weights that were scored
     record.json     the result; written last
     log.txt         what the worker printed
@@ -62,6 +63,19 @@ class RunFolder:
         self.crops = path / "crops.npz"
         self.log = path / "log.txt"
         self.diverged = path / "diverged.pt"
+
+    def best(self, rule: str, epoch: int) -> Path:
+        """Weights of the best epoch by a rule of selection, while training goes on."""
+        return self.path / f"{rule}-{epoch}.pt"
+
+    def all_best(self) -> list[Path]:
+        """Those of them that there are."""
+        return list(self.path.glob("best-*.pt"))
+
+    def discard_checkpoint(self) -> None:
+        """Remove what only a training that goes on needs."""
+        for path in (self.checkpoint, *self.all_best()):
+            path.unlink(missing_ok=True)
 
     def lock(self) -> FileLock:
         """The lock of the run; the system frees it when its holder dies, however it dies."""

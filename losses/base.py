@@ -23,6 +23,9 @@ class Loss(nn.Module):
     source: ClassVar[str] = ""
     """arXiv number or address, and what the implementation was checked against."""
 
+    capturable: bool = True
+    """Whether a CUDA graph can hold it: its shapes depend on those of its arguments alone."""
+
     warm_epoch: int = -1
     """Last warm-up epoch, counted from 0 (-1: none); set by the harness."""
 

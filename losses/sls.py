@@ -239,6 +239,7 @@ class SLSCentroidLoss(SLSLoss):
     ) -> None:
         super().__init__(warm_epoch, with_location, empty_penalty)
         self.per_target = per_target
+        self.capturable = not per_target  # the number of targets is a shape there
 
     def location(self, pair: Pair) -> Tensor:
         """The location term (B,) of the main phase."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.memory import give_back
 from benchmark.record import Latency
 from datasets.scenes.levels import LEVELS
 from datasets.scenes.scene import make_scene
@@ -20,6 +21,9 @@ from detectors.base import Detector
 
 WARMUP = 3
 """Smallest number of runs before timing."""
+CLOCK_UP = 1.0
+"""Smallest warm-up of a GPU, seconds: a card that was idle raises its clocks only after some time
+under load, and until then its times agree well with each other, on too high a level."""
 REPEATS = 5
 """Smallest number of timed runs."""
 SETTLED = 0.05
@@ -43,6 +47,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
         else:
             self.kind = "growth of the resident memory by inputs, activations and work space"
+            give_back()  # a process that keeps what it frees would fill that first, unseen
             _reset_high_water()
         self._before = 0 if self._cuda else _high_water()
 
@@ -58,11 +63,12 @@ def measure(
     precision: str = "fp32",
     seconds: float = 2.0,
     memory: PeakMemory | None = None,
+    graph: bool = False,
 ) -> Latency:
     """Time the forward pass on `batch` synthetic frames of `side` x `side` px.
 
     Eval and inference mode, channels last, inputs on the device, each run synchronised; warmed up
-    until times settle.
+    until times settle, a GPU for `CLOCK_UP` at least.
 
     Args:
         detector: moved to `device` and to eval mode, in place.
@@ -70,9 +76,13 @@ def measure(
         batch: images a forward pass.
         side: a multiple of the detector's stride.
         precision: `fp32`, or `bf16` through autocast, its casts included.
-        seconds: what to spend on the timed runs, and at most on the warm-up; less where
+        seconds: what to spend on the timed runs, and at most on the warm-up of a CPU; more where
             `WARMUP` and `REPEATS` runs take longer.
         memory: counts from where it was made, else from here.
+        graph: replay a CUDA graph of the forward pass, which spares launching each kernel.
+
+    Raises:
+        RuntimeError: the graph cannot be captured.
     """
     detector.eval().to(device, memory_format=torch.channels_last)
     memory = memory or PeakMemory(device)
@@ -80,16 +90,21 @@ def measure(
         x = detector.normalise(_frames(batch, side).to(device))
         x = x.contiguous(memory_format=torch.channels_last)
 
+        def forward() -> None:
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                detector(x)
+
+        work = _capture(forward) if graph else forward
+
         def run() -> float:
             """Milliseconds of one forward pass."""
             _synchronise(device)
             started = time.perf_counter()
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                detector(x)
+            work()
             _synchronise(device)
             return (time.perf_counter() - started) * 1e3
 
-        _repeat(run, WARMUP, seconds, done=_settled)
+        _warm_up(run, seconds, device)
         peak = memory()
         times = _repeat(run, REPEATS, seconds)
     p10, median, p90 = np.percentile(times, (10, 50, 90)).tolist()
@@ -101,6 +116,31 @@ def measure(
         repeats=len(times),
         peak_memory_bytes=peak,
     )
+
+
+def _capture(work: Callable[[], None]) -> Callable[[], None]:
+    """What replays the kernels that `work` launches on the GPU."""
+    stream = torch.cuda.Stream()  # nothing may be captured on the default one
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARMUP):  # what libraries set up at first use must not be captured
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        work()
+    return graph.replay
+
+
+def _warm_up(run: Callable[[], float], seconds: float, device: torch.device) -> None:
+    """Run until times settle, for `seconds` at most; a GPU for `CLOCK_UP` at least."""
+    least = CLOCK_UP if device.type == "cuda" else 0.0
+    started = time.perf_counter()
+
+    def done(times: list[float]) -> bool:
+        return time.perf_counter() - started >= least and _settled(times)
+
+    _repeat(run, WARMUP, max(seconds, least), done)
 
 
 def _repeat(

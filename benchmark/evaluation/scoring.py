@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -14,14 +16,19 @@ from benchmark.evaluation.metrics.protocol import Geometry, Protocol
 from benchmark.record import Scores
 from datasets.base import Sample
 
-Network = Callable[[np.ndarray, Geometry], np.ndarray]
-"""Image (H, W) and how to pad it -> probabilities (H, W)."""
+Network = Callable[[Sequence[np.ndarray], Geometry], Iterable[tuple[int, np.ndarray]]]
+"""Images (H, W) and how to pad them -> number of an image and its probabilities (H, W), in any
+order; see `inference.Predictor`."""
+WINDOW = 128
+"""Images that the network gets at once; their maps are in memory together."""
 
 
 def score(
     network: Network, samples: Iterable[Sample], protocols: Sequence[str], details: bool = True
 ) -> dict[str, Scores]:
     """Score a network under several protocols; those of the same geometry share one pass.
+
+    What the network answers is judged in a thread beside it, in the order of the samples.
 
     Args:
         network: gives the probabilities.
@@ -33,13 +40,46 @@ def score(
     by_geometry: dict[Geometry, list[Protocol]] = defaultdict(list)
     for scorer in scorers.values():
         by_geometry[scorer.geometry].append(scorer)
-    for sample in samples:
-        for geometry, group in by_geometry.items():
-            image, mask = fit(sample.image, sample.mask, geometry)
-            prob = network(image, geometry)
-            for scorer in group:
-                scorer.update(prob, mask, sample.name, image)
+    samples = iter(samples)
+    with ThreadPoolExecutor(1) as beside:
+        while window := list(itertools.islice(samples, WINDOW)):
+            for geometry, group in by_geometry.items():
+                _score_window(network, window, geometry, group, beside)
     return {name: finish(scorer) for name, scorer in scorers.items()}
+
+
+def _score_window(
+    network: Network,
+    window: list[Sample],
+    geometry: Geometry,
+    group: list[Protocol],
+    beside: ThreadPoolExecutor,
+) -> None:
+    fitted = [fit(sample.image, sample.mask, geometry) for sample in window]
+
+    def judge(number: int, prob: np.ndarray) -> None:
+        image, mask = fitted[number]
+        for scorer in group:
+            scorer.update(prob, mask, window[number].name, image)
+
+    pending: list[Future] = []
+    for number, prob in _in_order(network([image for image, _ in fitted], geometry)):
+        if pending and pending[0].done():
+            pending.pop(0).result()  # raises what went wrong
+        pending.append(beside.submit(judge, number, prob))
+    for future in pending:
+        future.result()
+
+
+def _in_order(answers: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """What comes numbered in any order, from number 0 on."""
+    early: dict[int, np.ndarray] = {}
+    number = 0
+    for found, prob in answers:
+        early[found] = prob
+        while number in early:
+            yield number, early.pop(number)
+            number += 1
 
 
 def finish(scorer: Protocol) -> Scores:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 
@@ -35,4 +38,22 @@ def exit_with_parent() -> None:
     """Wait for the end of standard input, which the parent holds open, and leave at once."""
     while os.read(0, 1024):
         pass
+    os._exit(1)
+
+
+def listen_to_parent(on_jobs: Callable[[int], None], patience: float) -> None:
+    """Read what the parent says on standard input; when it is gone, stop as if asked to.
+
+    Args:
+        on_jobs: called with the number of runs on the device, whenever it changes.
+        patience: seconds between asking this process to stop and leaving all the same.
+    """
+    rest = b""
+    while more := os.read(0, 1024):
+        *lines, rest = (rest + more).split(b"\n")
+        for line in lines:
+            if line.startswith(b"jobs "):
+                on_jobs(int(line.split()[1]))
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(patience)
     os._exit(1)

@@ -12,12 +12,14 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmark.environment import cpu_name
 from benchmark.errors import UserError
 from benchmark.execute.events import EventWriter, exit_with_parent
+from benchmark.memory import is_out_of_memory
 
 
 def main() -> int:
@@ -47,8 +49,8 @@ def main() -> int:
         message = str(error)
     except Exception as error:  # whatever a detector raises
         traceback.print_exc()
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if _is_out_of_memory(error):
+        line = _first_line(error)
+        if is_out_of_memory(error):
             status, message = "oom", f"{line}; try a smaller --batch (now {args.batch}) or --side"
         else:
             message = f"{type(error).__name__}: {line}"
@@ -66,11 +68,11 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
     from benchmark.evaluation.cost import count_macs, count_parameters
     from benchmark.evaluation.fuse import fold_batchnorm
     from benchmark.evaluation.latency import PeakMemory, measure
+    from benchmark.execute.torch_setup import configure, describe
     from benchmark.registry import add_plugins
 
     send("phase", text="building")
-    torch.set_num_threads(args.threads)
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+    configure(args.threads)
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(
@@ -103,6 +105,15 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
             measure(detector, device, batch, side, args.precision, args.seconds, memory)
         )
     single, batched = latencies
+    graph = None
+    if device.type == "cuda":  # after the others, which a capture that fails cannot disturb then
+        send("phase", text="CUDA graph")
+        graph = _unless_it_fails(
+            lambda: measure(
+                detector, device, 1, side, args.precision, args.seconds, graph=True
+            ).model_dump(),
+            send,
+        )
     try:
         macs, _ = count_macs(args.detector, side)
     except Exception as error:  # whatever a forward raises on the meta device; the times are left
@@ -115,6 +126,7 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
         "flops": None if macs is None else 2 * macs,
         "input": f"1x{detector.in_channels}x{side}x{side}",
         "single": single.model_dump(),
+        "graph": graph,
         "batched": batched.model_dump(),
         "throughput": 1e3 * args.batch / batched.median_ms,
         "memory_kind": memory.kind,
@@ -124,16 +136,27 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
         "fused": args.fused,
         "folded": folded,
         "torch": torch.__version__,
+        "deterministic": describe(device)["deterministic"],
     }
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # a module is looked up by name, for importing torch may be what failed
-    kind = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
-    text = str(error)
-    return isinstance(error, (MemoryError, kind)) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "t allocate memory" in text)
-    )
+def _unless_it_fails(
+    measure: Callable[[], dict[str, Any]], send: EventWriter
+) -> dict[str, Any] | None:
+    """The numbers, or None and a note: some networks do what cannot be captured in a CUDA graph."""
+    try:
+        return measure()
+    except Exception as error:  # whatever a capture raises; the other numbers are worth more
+        traceback.print_exc()
+        # ending a capture that has failed fails again, and says less
+        reasons = [e for e in (error.__context__, error) if e is not None]
+        text = "; then ".join(f"{type(e).__name__}: {_first_line(e)}" for e in reasons)
+        send("note", text=f"no time of a CUDA graph: {text}")
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
 import resource
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,57 +19,71 @@ import torch
 import datasets
 import detectors
 import losses
-from benchmark import __version__, leakage
+from benchmark import __version__
 from benchmark.environment import cpu_name, git_commit
 from benchmark.errors import UserError
 from benchmark.evaluation.cost import count_macs, count_parameters
-from benchmark.evaluation.inference import predict
+from benchmark.evaluation.inference import Predictor
 from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import save_crops
 from benchmark.execute.events import EventWriter
+from benchmark.execute.inputs import Inputs, guard, read_data
+from benchmark.execute.torch_setup import configure, describe
 from benchmark.memory import give_back
 from benchmark.naming import short_dataset
 from benchmark.plan.job import Job
-from benchmark.record import Cost, Data, Environment
+from benchmark.record import Cost, Data, Environment, Selected
 from benchmark.registry import add_plugins
 from benchmark.store import RunFolder
-from benchmark.training.batches import Batches, hold_out
-from benchmark.training.checkpoints import Origin, State, save
-from benchmark.training.loop import train
-from datasets.base import Sample, content_hash
-from datasets.hashes import image_hash
+from benchmark.training.batches import Batches
+from benchmark.training.checkpoints import Origin, State, load, save
+from benchmark.training.loop import Validate, train
+from benchmark.training.step import side_stream
+from benchmark.training.stop import Stop
+from datasets.base import Sample
 from detectors.base import Detector
 
 Autocast = Callable[[], torch.autocast]
 GIVE_BACK_EVERY = 16
 """Images; giving free memory back after each of them made scoring a quarter slower."""
+TRIAL_STEPS = 5
+"""Steps after which a run's need of memory is judged: three eager ones and, where there is a CUDA
+graph, its capture and first replay."""
+HEADROOM = 1.5
+"""What comes later takes at most so many times the memory of the first steps: the second graph
+after the warm-up, larger images when scoring."""
+CONTEXT = 600 * 2**20
+"""Memory of a CUDA context and the libraries' own, bytes."""
 
 
-class Inputs(NamedTuple):
-    """What a job reads that its settings do not name."""
+def open_device(device_type: str, threads: int, memory_share: float | None) -> torch.device:
+    """Set up torch for this process.
 
-    data_root: Path | None
-    weights: Path | None
-    allow_leakage: bool  # score even images that were trained on
+    Args:
+        device_type: `cpu` or `cuda`.
+        threads: on the CPU.
+        memory_share: of the GPU's memory that this process may take; None: all.
 
-
-def prepare(
-    job: Job, device_type: str, threads: int, plugins: Path | None
-) -> tuple[torch.device, Environment]:
-    """Set up torch for this process and say what it runs on."""
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, changes no result
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+    Raises:
+        UserError: torch sees no GPU.
+    """
+    configure(threads)
     device = torch.device(device_type)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
         )
+    if device.type == "cuda" and memory_share is not None:
+        torch.cuda.set_per_process_memory_fraction(memory_share)
+    return device
+
+
+def prepare(job: Job, device: torch.device, threads: int, plugins: Path | None) -> Environment:
+    """Register plug-ins, and say what the job runs on."""
     if plugins is not None:
         add_plugins(plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
-    environment = Environment(
+    return Environment(
         harness=__version__,
         python=platform.python_version(),
         torch=torch.__version__,
@@ -78,8 +92,8 @@ def prepare(
         threads=threads,
         precision=resolve_precision(job.settings.precision, device),
         git=git_commit(),
+        **describe(device),
     )
-    return device, environment
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -100,15 +114,16 @@ def run_job(
     environment: Environment,
     inputs: Inputs,
     send: EventWriter,
+    stop: Stop,
 ) -> dict[str, Any]:
     """Train and score one cell; with 0 epochs score the weights as they are.
 
     Returns:
-        Fields of `Record`: data, selected_epoch, scores, history, cost.
+        Fields of `Record`: data, selected_epoch, scores, others, history, cost.
 
     Raises:
-        UserError, DivergedError, OSError, torch.OutOfMemoryError: see `worker`, which turns them
-            into statuses.
+        UserError, DivergedError, Interrupted, OSError, torch.OutOfMemoryError: see `worker`, which
+            turns them into statuses.
     """
     settings = job.settings
     autocast: Autocast = partial(
@@ -121,29 +136,32 @@ def run_job(
     detector = detectors.create_detector(job.detector, inputs.weights)
     past = guard(job, data, val_set, test_set, inputs)
     detector.to(device, memory_format=torch.channels_last)
-    state, selected = State(), None
+    network = Watched(Predictor(detector, device, autocast), stop)
+    state, chosen = State(), {settings.selection: None}
     if settings.epochs:
-        watched = test_set if settings.selection == "best-test" else val_set
-        state = fit(job, folder, detector, train_set, watched, data, device, autocast, send)
-        selected = select(detector, state, settings.selection)
-        detector.begin_epoch(selected)
+        watched = {"best-val": val_set, "best-test": test_set}
+        state, environment.cuda_graph = fit(
+            job, folder, detector, train_set, watched, data, device, autocast, inputs, send, stop
+        )
+        chosen = {rule: chosen_epoch(state, rule) for rule in (*settings.also, settings.selection)}
         environment.sessions = state.sessions
-    detector.eval()
+    send("phase", text="scoring")
+    started = time.monotonic()
+    selected = score_selected(detector, network, folder, chosen, test_set, settings.protocols)
+    own = selected.pop(settings.selection)
+    test_seconds = (time.monotonic() - started) / (len(selected) + 1)
     save(
         folder.weights,
-        {"state_dict": detector.state_dict(), "epoch": selected, "train_hash": data.train_hash}
+        {"state_dict": detector.state_dict(), "epoch": own.epoch, "train_hash": data.train_hash}
         | past._asdict()
         | {"job": job.to_dict()},
     )
-    send("phase", text="scoring")
-    started = time.monotonic()
-    scores = score(_network(detector, device, autocast), test_set, settings.protocols)
-    test_seconds = time.monotonic() - started
-    save_crops(folder.crops, test_set, _network(detector, device, autocast))
+    save_crops(folder.crops, test_set, network.one)
     return {
         "data": data,
-        "selected_epoch": selected,
-        "scores": scores,
+        "selected_epoch": own.epoch,
+        "scores": own.scores,
+        "others": selected,
         "history": state.history,
         "cost": Cost(
             parameters=count_parameters(detector),
@@ -151,8 +169,48 @@ def run_job(
             train_seconds=sum(e.seconds for e in state.history),
             test_seconds=test_seconds,
             peak_memory_bytes=_peak_memory(device),
+            reserved_memory_bytes=reserved_memory(device),
         ),
     }
+
+
+def score_selected(
+    detector: Detector,
+    network: Network,
+    folder: RunFolder,
+    chosen: dict[str, int | None],
+    test_set: list[Sample],
+    protocols: Sequence[str],
+) -> dict[str, Selected]:
+    """Score the epoch that each rule of selection has chosen.
+
+    Args:
+        detector: has the weights of the last epoch; in the end those of the last rule's.
+        network: its answers.
+        folder: where the weights of the best epochs are.
+        chosen: epochs (counted from 0) by rule; None for weights that were not trained here.
+        test_set: what is scored.
+        protocols: see `scoring.score`.
+    """
+    last = {key: value.clone() for key, value in detector.state_dict().items()}
+    by_epoch: dict[int | None, Selected] = {}
+    found = {}
+    for rule, epoch in chosen.items():
+        weights = last if rule == "last" or epoch is None else load(folder.best(rule, epoch))
+        assert weights is not None  # `resume` and `Saver` see to it
+        detector.load_state_dict(weights)
+        if epoch is not None:
+            detector.begin_epoch(epoch)
+        detector.eval()
+        if epoch not in by_epoch:  # two rules may choose the same
+            by_epoch[epoch] = Selected(epoch=epoch, scores=score(network, test_set, protocols))
+        found[rule] = by_epoch[epoch]
+    return found
+
+
+def chosen_epoch(state: State, rule: str) -> int:
+    """The epoch that a rule of selection has chosen, counted from 0."""
+    return state.next_epoch - 1 if rule == "last" else state.best[rule].epoch
 
 
 def fit(
@@ -160,141 +218,81 @@ def fit(
     folder: RunFolder,
     detector: Detector,
     train_set: list[Sample],
-    watched: list[Sample],
+    watched: dict[str, list[Sample]],
     data: Data,
     device: torch.device,
     autocast: Autocast,
+    inputs: Inputs,
     send: EventWriter,
-) -> State:
-    """Train `detector` in place, validating on `watched` (nothing, if that is empty)."""
+    stop: Stop,
+) -> tuple[State, str]:
+    """Train `detector` in place; see `train`.
+
+    The validation part is watched wherever there is one, the test set only for a rule that says so.
+    """
     settings = job.settings
     loss = losses.create_loss(job.loss).to(device)
     batches = Batches(train_set, short_dataset(job.dataset), job.seed, settings, device)
     print(batches.describe(), flush=True)
+    rules = (settings.selection, *settings.also)
+    if "best-test" not in rules:
+        watched = watched | {"best-test": []}
 
-    def validate(scored: Detector) -> dict[str, float]:
-        network = _network(scored, device, autocast)
-        return score(network, watched, ["native"], details=False)["native"].metrics
+    def watch(samples: list[Sample]) -> Validate:
+        predictors: dict[int, Predictor] = {}  # what it finds out about batches serves every time
+
+        def validate(scored: Detector) -> dict[str, float]:
+            predictor = predictors.setdefault(id(scored), Predictor(scored, device, autocast))
+            network = Watched(predictor, stop)
+            return score(network, samples, ["native"], details=False)["native"].metrics
+
+        return validate
 
     send("phase", text="training", epochs=settings.epochs)
-    return train(
-        detector,
-        loss,
-        batches,
-        settings,
-        folder,
-        job.seed,
-        Origin(data.train_hash, data.training_hashes),
-        device,
-        autocast,
-        validate if watched else None,
-        on_step=_throttled(send),
-        on_epoch=lambda e: send("epoch", **e.model_dump()),
-    )
-
-
-def read_data(
-    job: Job, data_root: Path | None
-) -> tuple[list[Sample], list[Sample], list[Sample], Data]:
-    """The training, validation and test parts of a job, and what the record says of them.
-
-    The first two are empty for a job that is only scored.
-    """
-    entry = datasets.REGISTRY.get(job.dataset)
-    kind = entry.load()
-    training = datasets.load_dataset(job.dataset, data_root, kind.train_split)
-    testing = datasets.load_dataset(job.dataset, data_root, kind.test_split)
-    limit = job.settings.limit
-    test_set = list(testing.samples[:limit])
-    notes = list(dict.fromkeys(training.notes + testing.notes))
-    train_set, val_set = [], []
-    if job.settings.epochs:
-        train_set, val_set = hold_out(
-            training.samples[:limit],
-            short_dataset(job.dataset),
+    graph = inputs.cuda_graph and device.type == "cuda"
+    stop.heard = True
+    with side_stream(device) if graph else nullcontext():
+        return train(
+            detector,
+            loss,
+            batches,
+            settings,
+            folder,
             job.seed,
-            job.settings.val_fraction,
+            Origin(data.train_hash, data.training_hashes),
+            device,
+            autocast,
+            {rule: watch(samples) for rule, samples in watched.items() if samples},
+            rules,
+            on_step=_reporter(send, stop, device),
+            on_epoch=lambda e: send("epoch", **e.model_dump()),
+            stop=stop,
+            graph=graph,
         )
-        if len(train_set) < 1 or (job.settings.selection == "best-val" and not val_set):
-            raise UserError(
-                f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are "
-                "too few to hold a validation part out; use more, or --set selection=last"
-            )
-        if len(train_set) < job.settings.batch_size:
-            notes.append(
-                f"the training part has {len(train_set)} images, fewer than a batch of "
-                f"{job.settings.batch_size}: each step used all of them"
-            )
-    name = f"{training.rule}: " if training.rule else ""
-    data = Data(
-        train_images=len(train_set),
-        val_images=len(val_set),
-        test_images=len(test_set),
-        train_hash=content_hash(train_set),
-        test_hash=content_hash(test_set),
-        training_hashes=[image_hash(s.image) for s in train_set + val_set],
-        split=f"{name}{kind.train_split} {len(training.samples[:limit])} / "
-        f"{kind.test_split} {len(test_set)}",
-        notes=notes,
-    )
-    for note in data.notes:
-        print(note, flush=True)
-    return train_set, val_set, test_set, data
 
 
-def guard(
-    job: Job, data: Data, val_set: list[Sample], test_set: list[Sample], inputs: Inputs
-) -> leakage.Past:
-    """Take in what the weights were trained on, and refuse test images that were trained on.
+class Watched:
+    """A `scoring.Network` that can be stopped, and gives memory back now and then."""
 
-    Returns:
-        What the weights of this job will have been trained on.
+    def __init__(self, predictor: Predictor, stop: Stop) -> None:
+        self._predictor, self._stop = predictor, stop
+        self._count = 0
 
-    Raises:
-        UserError: there are some, and they were not allowed.
-    """
-    complete = True
-    if inputs.weights is not None:
-        before, complete = leakage.past_of(inputs.weights)
-        if not complete:
-            data.notes.append(
-                f"{inputs.weights.name} does not say all that it was trained on: test images may "
-                "be among it"
-            )
-        if known := leakage.leaked_names(val_set, before):
-            data.notes.append(
-                f"{inputs.weights.name} was trained on {len(known)} of the {len(val_set)} images "
-                "of the validation part, which chooses the epoch"
-            )
-        data.training_hashes = list(dict.fromkeys([*before, *data.training_hashes]))
-    data.leaked = leakage.leaked_names(test_set, data.training_hashes)
-    if not inputs.allow_leakage:
-        leakage.refuse(data.leaked, len(test_set), job.dataset, inputs.weights)
-    if job.settings.epochs and job.settings.selection == "best-test":  # marked by its own name
-        data.training_hashes += [image_hash(s.image) for s in test_set]
-    return leakage.Past(data.training_hashes, complete)
+    def __call__(
+        self, images: Sequence[np.ndarray], geometry: Geometry = NATIVE
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """See `Predictor`."""
+        for answer in self._predictor(images, geometry):
+            self._count += 1
+            if self._count % GIVE_BACK_EVERY == 0:
+                give_back()
+            self._stop.check()
+            yield answer
 
-
-def select(detector: Detector, state: State, selection: str) -> int:
-    """Load the weights of the selected epoch into `detector`; returns that epoch."""
-    if selection == "last":
-        return state.next_epoch - 1
-    assert state.best_epoch is not None
-    assert state.best_weights is not None
-    detector.load_state_dict(state.best_weights)
-    return state.best_epoch
-
-
-def _network(detector: Detector, device: torch.device, autocast: Autocast) -> Network:
-    """Image -> probabilities."""
-    number = itertools.count(1)
-
-    def network(image: np.ndarray, geometry: Geometry = NATIVE) -> np.ndarray:
-        if next(number) % GIVE_BACK_EVERY == 0:
-            give_back()
-        return predict(detector, image, device, autocast, geometry)
-
-    return network
+    def one(self, image: np.ndarray) -> np.ndarray:
+        """Probabilities of one image."""
+        ((_, prob),) = self([image])
+        return prob
 
 
 def _macs(detector: str) -> dict[str, Any]:
@@ -307,18 +305,42 @@ def _macs(detector: str) -> dict[str, Any]:
     return {"macs": macs, "macs_input": macs_input}
 
 
-def _throttled(send: EventWriter, every: float = 1.0) -> Callable[[int, int, int], None]:
-    """An `on_step` that sends at most one event a second."""
-    last = 0.0
+def _reporter(
+    send: EventWriter, stop: Stop, device: torch.device, every: float = 1.0
+) -> Callable[[int, int, int], None]:
+    """An `on_step` that sends at most one event a second, and stops where that is asked for."""
+    last, count = 0.0, 0
 
     def on_step(epoch: int, step: int, steps: int) -> None:
-        nonlocal last
+        nonlocal last, count
+        stop.check()
+        count += 1
+        if count == TRIAL_STEPS and (need := memory_need(device)):
+            send("memory", need=need)
         now = time.monotonic()
         if now - last >= every:
             last = now
             send("step", epoch=epoch, step=step, steps=steps)
 
     return on_step
+
+
+def device_memory(device: torch.device) -> int | None:
+    """All memory of a GPU, bytes; None for a CPU."""
+    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
+
+
+def reserved_memory(device: torch.device) -> int | None:
+    """The most that this process has held of a GPU's memory, bytes; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.max_memory_reserved(device) + CONTEXT
+
+
+def memory_need(device: torch.device) -> int | None:
+    """What a run will need of a GPU's memory, bytes, judged by its first steps; None for a CPU."""
+    held = reserved_memory(device)
+    return None if held is None else int(held * HEADROOM)
 
 
 def _peak_memory(device: torch.device) -> int:

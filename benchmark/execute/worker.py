@@ -1,8 +1,9 @@
 """One job in one fresh process: read data, train, score, write the record.
 
 Started by `benchmark.execute.local` as `python -m benchmark.execute.worker FOLDER ...`; events go
-to standard output, everything else that is printed to the run's log. It stops by itself when its
-standard input closes, that is when its parent dies.
+to standard output, everything else that is printed to the run's log. SIGTERM stops it: a training
+saves the epochs that it has finished first. So does the end of its standard input, that is of its
+parent.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -20,10 +22,16 @@ from filelock import Timeout
 
 from benchmark import __version__
 from benchmark.errors import UserError, describe_os_error
-from benchmark.execute.events import EventWriter, exit_with_parent
+from benchmark.execute.events import EventWriter, listen_to_parent
+from benchmark.memory import is_out_of_memory
 from benchmark.plan.job import Job
 from benchmark.record import Cell, Environment, Record
 from benchmark.store import RunFolder, write_atomic
+from benchmark.training.stop import Interrupted, Stop
+
+PATIENCE = 30.0
+"""Seconds that a training gets to save itself after it was asked to stop: one step of a large
+network on a slow CPU, and writing its checkpoint to a busy disk."""
 
 
 def main() -> int:
@@ -36,19 +44,25 @@ def main() -> int:
     parser.add_argument("--allow-leakage", action="store_true")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory-share", type=float, help="of the GPU's memory")
+    parser.add_argument("--deadline", type=float, help="seconds since 1970")
+    parser.add_argument("--cuda-graph", action="store_true")
     parser.add_argument("--command", default="")
     args = parser.parse_args()
 
     # events keep the original standard output; whatever else prints goes to the log
     send = EventWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
+    stop, company = Stop(args.deadline), Company()
+    signal.signal(signal.SIGTERM, stop.ask)
+    listener = threading.Thread(target=listen_to_parent, args=(company.now, PATIENCE), daemon=True)
+    listener.start()
 
     folder = RunFolder(args.folder)
     try:
         # a moment's patience: whoever asks for the state of a run holds its lock briefly
         with folder.lock().acquire(timeout=3):
-            return _run(folder, args, send)
+            return _run(folder, args, send, stop, company)
     except Timeout:
         send("end", status="running", message="another process is running it")
     except OSError as error:
@@ -56,7 +70,19 @@ def main() -> int:
     return 1
 
 
-def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
+class Company:
+    """How many runs shared the device at most."""
+
+    most = 1
+
+    def now(self, jobs: int) -> None:
+        """So many do now."""
+        self.most = max(self.most, jobs)
+
+
+def _run(
+    folder: RunFolder, args: argparse.Namespace, send: EventWriter, stop: Stop, company: Company
+) -> int:
     job = Job.from_dict(json.loads(folder.job.read_text(encoding="utf-8")))
     if folder.state(job.id, locked=False) == "done":  # by another harness meanwhile
         send("end", status="done", message="done by another process")
@@ -71,20 +97,19 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
     environment = None
     status, message, trace = "done", "", None
     try:
-        import torch
-
         from benchmark.execute import run
+        from benchmark.execute.inputs import Inputs
 
-        try:
-            device, environment = run.prepare(job, args.device, args.threads, args.plugins)
-            inputs = run.Inputs(args.data_root, args.weights, args.allow_leakage)
-            fields = run.run_job(job, folder, device, environment, inputs, send)
-        except torch.OutOfMemoryError as error:
-            status, message = "oom", f"{_first_line(error)}; {_oom_advice(job)}"
+        device = run.open_device(args.device, args.threads, args.memory_share)
+        send("ready", memory=run.device_memory(device))
+        environment = run.prepare(job, device, args.threads, args.plugins)
+        inputs = Inputs(args.data_root, args.weights, args.allow_leakage, args.cuda_graph)
+        fields = run.run_job(job, folder, device, environment, inputs, send, stop)
+    except Interrupted as interruption:
+        send("end", status="interrupted", message=str(interruption))
+        return 1
     except UserError as error:
         status, message = "failed", str(error)
-    except MemoryError as error:
-        status, message = "oom", f"{_first_line(error)}; {_oom_advice(job)}"
     except OSError as error:
         status, message, trace = "failed", describe_os_error(error), traceback.format_exc()
     except Exception as error:
@@ -92,6 +117,8 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
     if trace:
         print(trace, file=sys.stderr, flush=True)
 
+    environment = environment or _bare_environment(args)
+    environment.jobs = company.most
     record = Record(
         cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),
         status=status,
@@ -99,7 +126,7 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
         started=started,
         finished=_now(),
         command=args.command,
-        environment=environment or _bare_environment(args),
+        environment=environment,
         selection=job.settings.selection,
         error=message or None,
         traceback=trace,
@@ -107,7 +134,7 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
     )
     write_atomic(folder.record, record.to_json())
     if status == "done":
-        folder.checkpoint.unlink(missing_ok=True)
+        folder.discard_checkpoint()
     metrics = record.scores["native"].metrics if "native" in record.scores else {}
     send("end", status=status, message=message, metrics=metrics)
     return 0 if status == "done" else 1
@@ -115,13 +142,13 @@ def _run(folder: RunFolder, args: argparse.Namespace, send: EventWriter) -> int:
 
 def _classify(error: Exception, job: Job) -> tuple[str, str, str | None]:
     """Status, one line and traceback of an exception out of a detector or loss."""
+    text = _first_line(error)
+    if is_out_of_memory(error):
+        return "oom", f"{text}; {_oom_advice(job)}", None
     from benchmark.training.loop import DivergedError
 
     if isinstance(error, DivergedError):
         return "diverged", f"{error}; try a smaller --lr", None
-    text = _first_line(error)
-    if isinstance(error, RuntimeError) and ("out of memory" in text or "t allocate memory" in text):
-        return "oom", f"{text}; {_oom_advice(job)}", None
     return "failed", f"{type(error).__name__}: {text}", traceback.format_exc()
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.record import Epoch
-from benchmark.store import write_atomic
+from benchmark.store import RunFolder, write_atomic
+
+SAVE_EVERY = 60.0
+"""Seconds between two checkpoints: on a GPU an epoch of small images takes one, and the checkpoint
+of a large network with its optimizer may take longer than that to write."""
 
 
 class Origin(NamedTuple):
@@ -23,14 +28,20 @@ class Origin(NamedTuple):
 
 
 @dataclass
+class Best:
+    """The best epoch by some rule of selection."""
+
+    epoch: int
+    iou: float
+
+
+@dataclass
 class State:
     """Where a training stands, besides the weights."""
 
     next_epoch: int = 0
     history: list[Epoch] = field(default_factory=list)
-    best_epoch: int | None = None
-    best_value: float = -1.0
-    best_weights: dict[str, Any] | None = None
+    best: dict[str, Best] = field(default_factory=dict)  # by rule of selection
     sessions: int = 1
     origin: Origin | None = None
 
@@ -62,33 +73,85 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def save_checkpoint(
-    path: Path,
-    detector: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: nn.Module | None,
-    state: State,
-) -> None:
-    """Everything that the next epoch needs."""
-    save(
-        path,
-        {
-            "detector": detector.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "average": None if average is None else average.state_dict(),
+class Saver:
+    """Keeps a training on disk: its state at most once in `SAVE_EVERY` seconds.
+
+    In between the state of the last finished epoch is kept in memory, for a training that is asked
+    to stop. The weights of the best epochs are files of their own, written before the checkpoint
+    that names them, so that every checkpoint on disk finds its own.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        detector: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: nn.Module | None,
+        state: State,
+    ) -> None:
+        self.folder, self.state = folder, state
+        self.detector, self.optimizer, self.average = detector, optimizer, average
+        self._new_best: dict[str, dict[str, Tensor]] = {}  # by rule, not on disk yet
+        self._kept: dict[str, Any] | None = None  # the last finished epoch, not on disk yet
+        self._saved_at = time.monotonic()
+        self.seconds = 0.0  # that the last saving took
+
+    def keep_best(self, rule: str, weights: nn.Module) -> None:
+        """Note that the epoch just trained is the best by this rule."""
+        self._new_best[rule] = _copy(weights.state_dict())
+
+    def epoch_done(self, last: bool) -> None:
+        """An epoch is over.
+
+        Args:
+            last: of the training.
+
+        Raises:
+            OSError: the state cannot be written.
+        """
+        if last or time.monotonic() - self._saved_at >= SAVE_EVERY:
+            self._write(self._payload())
+        else:
+            self._kept = _copy(self._payload())
+
+    def flush(self) -> None:
+        """Write what is not on disk yet of the epochs that were finished.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._kept is not None:
+            self._write(self._kept)
+
+    def _write(self, payload: dict[str, Any]) -> None:
+        started = time.monotonic()
+        for rule, weights in self._new_best.items():
+            save(self.folder.best(rule, payload["best"][rule]["epoch"]), weights)
+        save(self.folder.checkpoint, payload)
+        self._new_best, self._kept = {}, None
+        current = {self.folder.best(rule, b["epoch"]) for rule, b in payload["best"].items()}
+        for path in set(self.folder.all_best()) - current:
+            path.unlink(missing_ok=True)
+        self._saved_at = time.monotonic()
+        self.seconds = self._saved_at - started
+
+    def _payload(self) -> dict[str, Any]:
+        """Everything that the next epoch needs."""
+        state = self.state
+        return {
+            "detector": self.detector.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "next_epoch": state.next_epoch,
             "history": [e.model_dump() for e in state.history],
-            "best_epoch": state.best_epoch,
-            "best_value": state.best_value,
-            "best_weights": state.best_weights,
+            "best": {rule: vars(best).copy() for rule, best in state.best.items()},
             "sessions": state.sessions,
             **(state.origin._asdict() if state.origin else {}),
-        },
-    )
+        }
 
 
 def resume(
-    path: Path,
+    folder: RunFolder,
     detector: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: nn.Module | None,
@@ -99,6 +162,7 @@ def resume(
     Raises:
         UserError: the detector or the training data are others than those of the checkpoint.
     """
+    path = folder.checkpoint
     payload = load(path)
     if payload is None:
         return State(origin=origin)
@@ -107,12 +171,16 @@ def resume(
             f"{path}: training images or masks have changed since this checkpoint; restore them, "
             "or delete this file to train anew"
         )
-    fused = [group.get("fused") for group in optimizer.param_groups]
+    best = {rule: Best(**values) for rule, values in payload.get("best", {}).items()}
+    lost = [folder.best(rule, b.epoch) for rule, b in best.items()]
+    lost = [file.name for file in lost if not file.exists()]
+    if "best" not in payload or lost:
+        why = f"without {lost[0]}" if lost else "of an earlier version"
+        print(f"{path}: checkpoint {why} ignored, training starts anew", flush=True)
+        return State(origin=origin)
     try:
         detector.load_state_dict(payload["detector"])
-        optimizer.load_state_dict(payload["optimizer"])
-        for group, choice in zip(optimizer.param_groups, fused, strict=True):
-            group["fused"] = choice  # what suits this device, not the one it began on
+        optimizer.load_state_dict(_with_options_of(optimizer, payload["optimizer"]))
         if average is not None:
             average.load_state_dict(payload["average"])
     except (RuntimeError, ValueError):
@@ -123,9 +191,34 @@ def resume(
     return State(
         next_epoch=payload["next_epoch"],
         history=[Epoch(**e) for e in payload["history"]],
-        best_epoch=payload["best_epoch"],
-        best_value=payload["best_value"],
-        best_weights=payload["best_weights"],
+        best=best,
         sessions=payload["sessions"] + 1,
         origin=origin,
     )
+
+
+def _with_options_of(optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint holds of an optimizer, with the options that suit this device.
+
+    They decide where the optimizer keeps its step counters: a GPU that must fetch one from the
+    wrong side for every parameter waits hundreds of times a step.
+
+    Raises:
+        ValueError: another number of groups.
+    """
+    groups = [
+        group | {"params": old["params"]}
+        for group, old in zip(optimizer.param_groups, stored["param_groups"], strict=True)
+    ]
+    return stored | {"param_groups": groups}
+
+
+def _copy(value: Any) -> Any:
+    """Nested dicts and lists with copies of the tensors, where they lie."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: _copy(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_copy(part) for part in value]
+    return value

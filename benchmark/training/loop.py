@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import time
 import zlib
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmark.config import Settings
 from benchmark.record import Epoch
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches
-from benchmark.training.checkpoints import Origin, State, resume, save, save_checkpoint
-from benchmark.training.optim import learning_rate, make_average, make_optimizer
+from benchmark.training.checkpoints import Best, Origin, Saver, State, resume, save
+from benchmark.training.optim import (
+    learning_rate,
+    make_average,
+    make_optimizer,
+    set_learning_rate,
+)
+from benchmark.training.step import GraphedStep, Step, cuda_capture
+from benchmark.training.stop import Interrupted, Stop
+from benchmark.training.watch import Losses
 from detectors.base import Detector
-from losses import supervise
 from losses.base import Loss
+
+Validate = Callable[[Detector], dict[str, float]]
 
 
 class DivergedError(Exception):
     """The loss became NaN or infinite."""
-
-
-class Step(NamedTuple):
-    """A training step that has been taken."""
-
-    epoch: int
-    number: int
-    images: Tensor
-    target: Tensor
-    loss: Tensor
 
 
 def train(
@@ -46,15 +44,18 @@ def train(
     origin: Origin,
     device: torch.device,
     autocast: Callable[[], torch.autocast],
-    validate: Callable[[Detector], dict[str, float]] | None,
+    watched: Mapping[str, Validate],
+    rules: Sequence[str],
     on_step: Callable[[int, int, int], None],
     on_epoch: Callable[[Epoch], None],
-) -> State:
+    stop: Stop,
+    graph: bool = False,
+) -> tuple[State, str]:
     """Train from the last checkpoint in `folder`, or from the start, to the last epoch.
 
-    After every epoch the checkpoint is replaced; it also holds the weights of the epoch with the
-    best validation IoU. With `settings.ema` it is the average of the weights that is validated, and
-    that `detector` has in the end.
+    The checkpoint is replaced once a minute (`Saver`); beside it are the weights of the epochs with
+    the best IoU. With `settings.ema` it is the average of the weights that is validated, and that
+    `detector` has in the end.
     All random numbers of an epoch follow from the seed and the epoch's number, so a resumed
     training ends with the same weights as one that ran through.
 
@@ -62,82 +63,107 @@ def train(
         detector: on `device`, freshly initialised.
         origin: what `batches` are made of; kept in the checkpoint.
         autocast: makes the context of the forward pass.
-        validate: scores a detector in eval mode; None where there is no validation part.
+        watched: by `best-val` (the validation part) and `best-test` (the test set), what scores a
+            detector in eval mode there; none where there is nothing to score.
+        rules: those of them whose best epoch is kept.
         on_step: called with (epoch, step, steps).
         on_epoch: called with each finished epoch.
+        stop: asked before every epoch, and in `on_step` by whoever wants to.
+        graph: repeat the step as a CUDA graph; the current stream is not the default one.
+
+    Returns:
+        Where the training stands, and how its steps were taken.
 
     Raises:
         DivergedError: the loss of a step, or a weight after an epoch, is not finite.
+        Interrupted: it was asked to stop; finished epochs are on disk.
         UserError: the checkpoint is of another detector or other data.
         OSError: the checkpoint cannot be written.
     """
     detector.warm_epoch = loss.warm_epoch = settings.warm_epoch
     optimizer = make_optimizer(detector, settings)
     average = make_average(detector, settings)
-    state = resume(folder.checkpoint, detector, optimizer, average, origin)
+    state = resume(folder, detector, optimizer, average, origin)
+    saver = Saver(folder, detector, optimizer, average, state)
     network = compiled(detector, device) if settings.compile else detector
     scored = detector if average is None else average.module
+    step: Step | GraphedStep = Step(
+        detector, network, loss, optimizer, average, settings.clip_grad, autocast
+    )
+    if graph:
+        step = GraphedStep(step, cuda_capture)
 
-    for epoch in range(state.next_epoch, settings.epochs):
-        started = time.monotonic()
-        lr = learning_rate(settings, epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        torch.manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))  # dropout
-        detector.begin_epoch(epoch)
-        detector.train()
+    longest: float | None = None
+    try:
+        for epoch in range(state.next_epoch, settings.epochs):
+            stop.check_epoch(longest and longest + saver.seconds)
+            started = time.monotonic()
+            lr = learning_rate(settings, epoch)
+            set_learning_rate(optimizer, lr)
+            torch.manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))  # dropout
+            detector.begin_epoch(epoch)
+            detector.train()
+            step.begin_epoch(epoch)
 
-        total, last = torch.zeros((), device=device), None
-        for number, (images, target) in enumerate(batches.epoch(epoch), start=1):
-            with autocast():
-                prediction = network(detector.normalise(images))
-            value = supervise(loss, prediction, target, epoch)
-            optimizer.zero_grad()
-            value.backward()
-            if settings.clip_grad is not None:
-                nn.utils.clip_grad_norm_(detector.parameters(), settings.clip_grad)
-            optimizer.step()
-            if average is not None:
-                average.update(detector)
-            total += value.detach()
-            check(last, lr, folder)  # a step late: a GPU has then finished it
-            last = Step(epoch, number, images, target, value.detach())
-            on_step(epoch, number, len(batches))
-        check(last, lr, folder)
-        if not all(value.isfinite().all() for value in detector.state_dict().values()):
-            raise DivergedError(f"weights are not finite after epoch {epoch} (lr {lr:g})")
+            losses = Losses(len(batches), device)
+            for number, (images, target) in enumerate(batches.epoch(epoch), start=1):
+                losses.add(step(images, target))
+                if bad := losses.bad_step():
+                    raise diverged(*bad, epoch, lr, batches, folder)
+                on_step(epoch, number, len(batches))
+            values, sound = losses.finish(detector.state_dict().values())
+            if len(bad := np.flatnonzero(~np.isfinite(values))):
+                raise diverged(int(bad[0]), float(values[bad[0]]), epoch, lr, batches, folder)
+            if not sound:
+                raise DivergedError(f"weights are not finite after epoch {epoch} (lr {lr:g})")
 
-        done = Epoch(epoch=epoch, loss=float(total) / len(batches), lr=lr, seconds=0.0)
-        due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs
-        if validate is not None and due:
-            scored.begin_epoch(epoch)
-            scored.eval()
-            done.val = validate(scored)
-            if done.val["iou"] > state.best_value:
-                state.best_value, state.best_epoch = done.val["iou"], epoch
-                state.best_weights = {k: v.clone() for k, v in scored.state_dict().items()}
-        done.seconds = time.monotonic() - started
-        state.history.append(done)
-        state.next_epoch = epoch + 1
-        save_checkpoint(folder.checkpoint, detector, optimizer, average, state)
-        on_epoch(done)
+            # added up one by one, as a running total on the device would be
+            total = float(np.add.accumulate(values)[-1])
+            done = Epoch(epoch=epoch, loss=total / len(batches), lr=lr, seconds=0.0)
+            if (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs:
+                scored.begin_epoch(epoch)
+                scored.eval()
+                for rule, validate in watched.items():
+                    metrics = validate(scored)
+                    setattr(done, "val" if rule == "best-val" else "test", metrics)
+                    best = state.best.get(rule)
+                    if rule in rules and (best is None or metrics["iou"] > best.iou):
+                        state.best[rule] = Best(epoch, metrics["iou"])
+                        saver.keep_best(rule, scored)
+            done.seconds = time.monotonic() - started
+            longest = max(longest or 0.0, done.seconds)
+            state.history.append(done)
+            state.next_epoch = epoch + 1
+            saver.epoch_done(last=epoch + 1 == settings.epochs)
+            on_epoch(done)
+    except DivergedError:
+        saver.flush()
+        raise
+    except Interrupted as interruption:
+        saver.flush()
+        where = f"{state.next_epoch} of {settings.epochs} epochs are done"
+        raise Interrupted(f"{interruption}, {where}") from None
     if average is not None:
         detector.load_state_dict(average.module.state_dict())
-    return state
+    return state, step.how
 
 
-def check(step: Step | None, lr: float, folder: RunFolder) -> None:
-    """Stop at a loss that is not finite, and keep the batch that gave it.
+def diverged(
+    step: int, value: float, epoch: int, lr: float, batches: Batches, folder: RunFolder
+) -> DivergedError:
+    """What to raise for a loss that is not finite; the batch that gave it is kept.
 
-    Raises:
-        DivergedError: the loss is NaN or infinite.
+    Args:
+        step: of the epoch, counted from 0; its batch is made again.
     """
-    if step is None or math.isfinite(value := float(step.loss)):
-        return
-    save(folder.diverged, step._asdict())
-    raise DivergedError(
-        f"the loss became {value} in epoch {step.epoch}, step {step.number} (lr {lr:g}; the batch "
-        f"is in {folder.diverged.name}, the weights before the epoch in {folder.checkpoint.name})"
+    images, target = batches.again(epoch, step)
+    save(
+        folder.diverged,
+        {"epoch": epoch, "number": step + 1, "loss": value, "images": images, "target": target},
+    )
+    return DivergedError(
+        f"the loss became {value} in epoch {epoch}, step {step + 1} (lr {lr:g}; the batch is in "
+        f"{folder.diverged.name}, the weights before the epoch in {folder.checkpoint.name})"
     )
 
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.config import Settings
 
@@ -41,30 +41,95 @@ class MXNetAdagrad(torch.optim.Optimizer):
             torch._foreach_sqrt_(root)
             update = torch._foreach_div(grads, root)
             torch._foreach_add_(update, params, alpha=group["weight_decay"])
-            torch._foreach_add_(params, update, alpha=-group["lr"])
+            if isinstance(group["lr"], Tensor):  # as `alpha` a GPU would have to be waited for
+                torch._foreach_mul_(update, -group["lr"])
+                torch._foreach_add_(params, update)
+            else:
+                torch._foreach_add_(params, update, alpha=-group["lr"])
         return loss
 
 
-def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer that `settings` name; all but `mxnet_adagrad` come from timm's factory."""
+class DeviceAdagrad(torch.optim.Adagrad):
+    """AdaGrad that reads its learning rate on the device, so that a CUDA graph can hold its step.
+
+    h += g^2;  w -= lr * g / (sqrt(h) + eps), with g += weight_decay * w before: what torch's
+    computes, to the bit, without its decay of the learning rate. torch's takes the rate and the
+    step counters to the host.
+    """
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One update of every parameter that has a gradient."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            grads = [p.grad for p in params]
+            history = [self.state[p]["sum"] for p in params]
+            if group["weight_decay"]:
+                grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
+            torch._foreach_addcmul_(history, grads, grads)
+            root = torch._foreach_sqrt(history)
+            torch._foreach_add_(root, group["eps"])
+            torch._foreach_addcdiv_(params, torch._foreach_mul(grads, -group["lr"]), root)
+        return loss
+
+
+def make_optimizer(
+    model: nn.Module, settings: Settings, on_host: bool | None = None
+) -> torch.optim.Optimizer:
+    """The optimizer that `settings` name.
+
+    On a CPU torch's, with one fused kernel for all parameters. Elsewhere the learning rate is a
+    tensor on the device and nothing is read from there, so that a CUDA graph can hold the step.
+
+    Args:
+        model: whose parameters are updated.
+        settings: kind, learning rate and weight decay.
+        on_host: build what a CPU gets; by default if the parameters are there.
+    """
+    device = next(model.parameters()).device
+    if on_host is None:
+        on_host = device.type == "cpu"
+    optimizer = _make(model, settings, on_host)
+    if not on_host:
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(settings.lr, device=device)
+    return optimizer
+
+
+def _make(model: nn.Module, settings: Settings, on_host: bool) -> torch.optim.Optimizer:
+    decay = settings.weight_decay
     if settings.optimizer == "mxnet_adagrad":
-        return MXNetAdagrad(model.parameters(), settings.lr, settings.weight_decay)
+        return MXNetAdagrad(model.parameters(), settings.lr, decay)
+    # timm's default for Adagrad is 1e-8, torch's (and so the published) 1e-10
+    if settings.optimizer == "adagrad" and not on_host:
+        return DeviceAdagrad(model.parameters(), settings.lr, weight_decay=decay, eps=1e-10)
     from timm.optim import create_optimizer_v2
 
-    # timm's default here is 1e-8, torch's (and so the published) 1e-10
-    more: dict[str, Any] = {"eps": 1e-10} if settings.optimizer == "adagrad" else {}
-    # one kernel for all parameters; Adagrad's is not in every supported torch on a GPU, where the
-    # default is quick, too
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    more["fused"] = True if on_cpu or settings.optimizer != "adagrad" else None
+    more: dict[str, Any] = {"fused": True}
+    if settings.optimizer == "adagrad":
+        more["eps"] = 1e-10
+    if settings.optimizer in ("adam", "adamw") and not on_host:
+        more["capturable"] = True
     return create_optimizer_v2(
         model,
         opt=settings.optimizer,
         lr=settings.lr,
-        weight_decay=settings.weight_decay,
+        weight_decay=decay,
         filter_bias_and_bn=False,  # the published recipes decay every parameter alike
         **more,
     )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set it for all parameters, in place where it lies on the device."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 def make_average(model: nn.Module, settings: Settings) -> ModelEmaV3 | None:

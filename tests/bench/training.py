@@ -29,6 +29,7 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 
 from benchmark.config import Settings
+from benchmark.execute.torch_setup import configure
 from benchmark.recipe import read_recipe
 from benchmark.store import RunFolder
 from benchmark.training.batches import Batches
@@ -55,9 +56,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Print the table and return its rows."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.allow_tf32 = False
+    configure(options.threads)
     device = torch.device(options.device)
     samples = load_dataset("synthetic", split="train").samples[: 4 * options.batches]
     print(f"MSHNet, SLS, batch 4, {options.crop} px: ms a step, median of n rounds")

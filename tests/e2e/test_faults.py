@@ -130,13 +130,17 @@ def test_full_disk_keeps_what_is_finished_and_resumes(small_disk):
     cell = ["--loss", "sls", *SMALL, "--output", small_disk / "out"]
     first = run("--detectors", "tiny", *cell)
     assert first.returncode == 0, first.stdout
-    record = next((small_disk / "out").glob("runs/*/tiny+sls/*/record.json")).read_bytes()
+    path = next((small_disk / "out").glob("runs/*/tiny+sls/seed0-*/record.json"))
+    record = path.read_bytes()
     filler = small_disk / "filler"
     with filler.open("wb") as file:  # leave room for the folder, not for the results
         free = shutil.disk_usage(small_disk).free
         file.write(b"x" * (free - 16 * 1024))
     full = run("--detectors", "tiny", *cell, "--seeds", "0,1")
     assert_one_clear_line(full, "failed", "disk full")
-    assert next((small_disk / "out").glob("runs/*/tiny+sls/*/record.json")).read_bytes() == record
+    assert (
+        next((small_disk / "out").glob("runs/*/tiny+sls/seed0-*/record.json")).read_bytes()
+        == record
+    )
     filler.unlink()
     assert run("--detectors", "tiny", *cell, "--seeds", "0,1").returncode == 0

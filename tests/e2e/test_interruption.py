@@ -2,7 +2,7 @@
 
 import os
 import signal
-import subprocess
+import time
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from tests.e2e.commands import SMALL, alive, children, run, start, wait_for
 
 CELL = ["--detectors", "tiny", "--loss", "sls", *SMALL, "--epochs", "5"]
 SLEEP = "0.4"  # seconds per step, so that a signal lands inside an epoch
+STEPS = 3  # of an epoch
 
 
 def folder(output):
@@ -38,7 +39,8 @@ def uninterrupted(tmp_path_factory):
 def test_kill_worker_then_parent_then_finish(uninterrupted, tmp_path):
     output = tmp_path / "out"
 
-    parent = start(*CELL, "--output", output, TINY_SLEEP=SLEEP)
+    slow = {"TINY_SLEEP": SLEEP, "TINY_SAVE_EVERY": "0"}
+    parent = start(*CELL, "--output", output, **slow)
     wait_for(lambda: epochs_done(output) >= 1)
     (worker,) = children(parent.pid)
     os.kill(worker, signal.SIGKILL)
@@ -49,7 +51,7 @@ def test_kill_worker_then_parent_then_finish(uninterrupted, tmp_path):
     before = epochs_done(output)
     assert 1 <= before < 5
 
-    parent = start(*CELL, "--output", output, TINY_SLEEP=SLEEP)
+    parent = start(*CELL, "--output", output, **slow)
     wait_for(lambda: epochs_done(output) > before)
     (worker,) = children(parent.pid)
     parent.kill()
@@ -73,16 +75,44 @@ def test_kill_worker_then_parent_then_finish(uninterrupted, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_workers_and_says_how_to_resume(tmp_path):
-    parent = start(*CELL, "--output", tmp_path, TINY_SLEEP=SLEEP)
-    wait_for(lambda: epochs_done(tmp_path) >= 1)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_saves_the_epochs_that_are_finished(how, tmp_path):
+    """Ctrl-C, SIGTERM and the sudden end of the parent, before the first checkpoint is due."""
+    output, steps = tmp_path / "out", tmp_path / "steps"
+    parent = start(*CELL, "--output", output, TINY_SLEEP=SLEEP, TINY_STEPS=str(steps))
+    wait_for(lambda: steps.exists() and steps.stat().st_size > 2 * STEPS)
     (worker,) = children(parent.pid)
-    parent.send_signal(signal.SIGINT)
+    assert epochs_done(output) == 0
+    parent.send_signal(how)
     text, _ = parent.communicate(timeout=30)
-    assert parent.returncode == 130
-    assert "run the same command to resume" in text
-    assert "Traceback" not in text
-    assert not alive(worker)
+    wait_for(lambda: not alive(worker), 15)
+    taken = steps.stat().st_size
+    assert epochs_done(output) == (taken - 1) // STEPS  # the last one was not finished
+    if how != signal.SIGKILL:
+        assert parent.returncode == 130
+        assert "run the same command to resume" in text
+        assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_a_time_limit_ends_in_time_and_the_same_command_goes_on(uninterrupted, tmp_path):
+    """Exit code 75 until all is done; then the result is that of one run."""
+    command = [*CELL, "--output", tmp_path, "--time-limit", "22s"]
+    started = time.monotonic()
+    result = run(*command, TINY_SLEEP="2")
+    took = time.monotonic() - started
+    assert result.returncode == 75, result.stdout
+    done = epochs_done(tmp_path)
+    assert 1 <= done < 5
+    assert f"time limit, {done} of 5 epochs are done" in result.stdout
+    assert "1 of 1 cells are not done" in result.stdout
+    assert "the time is over: run the same command again to go on" in result.stdout
+    assert took < 22 + 15  # the report comes after it
+    result = run(*CELL, "--output", tmp_path)
+    assert result.returncode == 0, result.stdout
+    ours, theirs = (read_record(folder(o) / "record.json") for o in (tmp_path, uninterrupted))
+    assert ours.scores == theirs.scores
+    assert ours.environment.sessions == 2
 
 
 @pytest.mark.slow
@@ -96,18 +126,3 @@ def test_two_harnesses_never_run_a_cell_twice(tmp_path):
     records = list((tmp_path / "out").glob("runs/*/*/*/record.json"))
     assert len(records) == 2
     assert all(read_record(path).status == "done" for path in records)
-
-
-@pytest.mark.slow
-def test_worker_stops_when_its_parent_is_stopped_by_sigterm(tmp_path):
-    parent = start(*CELL, "--output", tmp_path, TINY_SLEEP=SLEEP)
-    wait_for(lambda: epochs_done(tmp_path) >= 1)
-    (worker,) = children(parent.pid)
-    parent.terminate()
-    try:
-        parent.wait(30)
-    except subprocess.TimeoutExpired:
-        parent.kill()
-        raise
-    assert parent.returncode == 130
-    assert not alive(worker)

@@ -7,11 +7,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmark.training import checkpoints
 from detectors.base import Detector, Prediction
+
+if "TINY_SAVE_EVERY" in os.environ:
+    checkpoints.SAVE_EVERY = float(os.environ["TINY_SAVE_EVERY"])
 
 
 class Tiny(Detector):
-    """Two convolutions; waits TINY_SLEEP seconds per forward so that tests can interrupt it."""
+    """Two convolutions; waits TINY_SLEEP seconds per forward so that tests can interrupt it.
+
+    Writes a byte to the file TINY_STEPS at each training step.
+    """
 
     name = "tiny"
     stride = 2
@@ -32,6 +39,9 @@ class Tiny(Detector):
 
     def forward(self, x):
         if self.training:
+            if "TINY_STEPS" in os.environ:
+                with Path(os.environ["TINY_STEPS"]).open("ab") as file:
+                    file.write(b".")
             time.sleep(float(os.environ.get("TINY_SLEEP", 0)))
         return Prediction(self.net(x))
 

@@ -15,14 +15,16 @@ import detectors
 from benchmark.config import Settings
 from benchmark.execute import run
 from benchmark.execute.events import EventWriter
+from benchmark.execute.inputs import Inputs
 from benchmark.plan.job import Job
 from benchmark.record import Environment
 from benchmark.store import RunFolder
 from benchmark.training import batches as batches_module
 from benchmark.training.batches import Batches
-from benchmark.training.checkpoints import Origin, State
+from benchmark.training.checkpoints import Best, Origin, State, load
 from benchmark.training.loop import DivergedError, train
 from benchmark.training.optim import make_average, make_optimizer
+from benchmark.training.stop import Stop
 from datasets.base import Sample
 from detectors.base import Detector, Prediction
 from losses import create_loss, list_losses
@@ -69,18 +71,27 @@ def images(n=12):
     ]
 
 
-def fit(folder: Path, epochs=3, loss=None, validate=None, watch=None, **more):
+def fit(
+    folder: Path, epochs=3, loss=None, watched=None, rules=("last",), watch=None, stop=None,
+    graph=False, **more,
+):  # fmt: skip
     """A training of a second; `watch` is called with the detector after every step."""
     values = {"batch_size": 4, "crop_size": 32, "base_size": 48, "lr": 0.02, "selection": "last"}
     settings = Settings(epochs=epochs, **values | more)
     torch.manual_seed(1)
     detector = Small()
-    state = train(
+    state, how = train(
         detector, loss or create_loss("sls"), Batches(images(), "set", 0, settings, CPU),
-        settings, RunFolder(folder), 0, Origin("t", ["a"]), CPU, nullcontext, validate,
-        lambda *_: watch(detector) if watch else None, lambda _: None,
+        settings, RunFolder(folder), 0, Origin("t", ["a"]), CPU, nullcontext, watched or {}, rules,
+        lambda *_: watch(detector) if watch else None, lambda _: None, stop or Stop(), graph,
     )  # fmt: skip
+    detector.how = how
     return detector, state
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_resumed_training_is_the_same_with_average_and_clipping(tmp_path):
@@ -90,8 +101,7 @@ def test_a_resumed_training_is_the_same_with_average_and_clipping(tmp_path):
     parts, state = fit(tmp_path / "parts", 4, **more)
     assert state.sessions == 2
     assert [e.epoch for e in state.history] == [0, 1, 2, 3]
-    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
+    assert equal(whole, parts)
 
 
 def test_the_average_follows_its_formula(tmp_path):
@@ -112,10 +122,14 @@ def test_the_average_follows_its_formula(tmp_path):
         seen.append(scored.head.weight.detach().clone())
         return {"iou": 0.5}
 
-    averaged, state = fit(tmp_path / "ema", 1, ema=0.75, validate=validate)
+    averaged, state = fit(
+        tmp_path / "ema", 1, ema=0.75, watched={"best-val": validate}, rules=["best-val"]
+    )
     torch.testing.assert_close(averaged.head.weight, expected)
     assert torch.equal(seen[0], averaged.head.weight)
-    assert torch.equal(state.best_weights["head.weight"], averaged.head.weight)
+    assert state.best == {"best-val": Best(0, 0.5)}
+    best = load(RunFolder(tmp_path / "ema").best("best-val", 0))
+    assert torch.equal(best["head.weight"], averaged.head.weight)
     assert not torch.equal(averaged.head.weight, plain.head.weight)
 
 
@@ -178,8 +192,11 @@ def test_fused_optimizers_compute_what_plain_ones_do(name):
 
 def test_images_that_do_not_fit_on_the_gpu_stay_in_the_hosts_memory(monkeypatch):
     monkeypatch.setattr(batches_module, "free_memory", lambda _: 1000)
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: pinned.append(x) or x)
     found = Batches(images(), "set", 0, Settings(), torch.device("cuda"))
     assert found.home == CPU
+    assert len(pinned) == 24  # images and masks: else every copy of one makes the host wait
     assert "on cpu; they do not fit on cuda" in found.describe()
     monkeypatch.undo()
     assert "12 training images: 0.0 MiB on cpu" in batches().describe()
@@ -209,7 +226,7 @@ def test_two_losses_see_the_same_weights_and_crops(tmp_path, monkeypatch):
     def watch(detector, _, batches, *__, **___):
         weights = {k: v.clone() for k, v in detector.state_dict().items()}
         seen.append((weights, [b for e in range(2) for b in batches.epoch(e)]))
-        return State(next_epoch=1)
+        return State(next_epoch=1), "eager"
 
     monkeypatch.setattr(run, "train", watch)
     environment = Environment(
@@ -221,9 +238,9 @@ def test_two_losses_see_the_same_weights_and_crops(tmp_path, monkeypatch):
     for loss, seed in [*((name, 0) for name in names), ("sls", 1)]:
         job = Job("synthetic", "acm", loss, seed, settings, "test")
         torch.manual_seed(hash(loss) % 1000)  # whatever happened before must not matter
-        inputs = run.Inputs(None, None, False)
+        inputs = Inputs(None, None, False)
         folder = RunFolder(tmp_path / f"{loss}{seed}")
-        run.run_job(job, folder, CPU, environment, inputs, EventWriter(io.StringIO()))
+        run.run_job(job, folder, CPU, environment, inputs, EventWriter(io.StringIO()), Stop())
     first, *others, other_seed = seen
     for weights, crops in others:
         assert all(torch.equal(weights[k], v) for k, v in first[0].items())

@@ -6,14 +6,10 @@ import torch
 from torch import nn
 
 from benchmark.config import Settings
-from benchmark.errors import UserError
-from benchmark.record import Epoch
 from benchmark.training.batches import Batches, hold_out
-from benchmark.training.checkpoints import Origin, State, load, resume, save_checkpoint
+from benchmark.training.checkpoints import load
 from benchmark.training.optim import MXNetAdagrad, learning_rate, make_optimizer
 from datasets.base import Sample
-
-ORIGIN = Origin("t", ["a", "b"])
 
 
 def samples(n):
@@ -122,50 +118,6 @@ def test_schedules():
     steps = Settings(schedule="steps", epochs=400, lr=0.2)
     rates = [learning_rate(steps, e) for e in (0, 199, 200, 299, 300, 399)]
     assert rates == pytest.approx([0.2, 0.2, 0.02, 0.02, 0.002, 0.002])
-
-
-def test_checkpoint_restores_everything(tmp_path):
-    torch.manual_seed(0)
-    model = nn.Linear(3, 1)
-    optimizer = make_optimizer(model, Settings())
-    model(torch.randn(4, 3)).sum().backward()
-    optimizer.step()
-    epoch = Epoch(epoch=0, loss=0.5, lr=0.1, seconds=1.0, val={"iou": 0.2})
-    state = State(1, [epoch], best_epoch=0, best_value=0.2, best_weights={"w": torch.ones(2)})
-    state.origin = ORIGIN
-    save_checkpoint(tmp_path / "c.pt", model, optimizer, None, state)
-    other = nn.Linear(3, 1)
-    other_optimizer = make_optimizer(other, Settings())
-    resumed = resume(tmp_path / "c.pt", other, other_optimizer, None, ORIGIN)
-    assert torch.equal(resumed.best_weights.pop("w"), torch.ones(2))
-    assert resumed == State(1, [epoch], 0, 0.2, {}, sessions=2, origin=ORIGIN)
-    assert torch.equal(other.weight, model.weight)
-    sums = [next(iter(o.state.values()))["sum"] for o in (optimizer, other_optimizer)]
-    assert torch.equal(*sums)
-
-
-def test_checkpoint_of_another_network_names_the_remedy(tmp_path):
-    model = nn.Linear(3, 1)
-    path = tmp_path / "c.pt"
-    save_checkpoint(path, model, make_optimizer(model, Settings()), None, State())
-    other = nn.Linear(4, 1)
-    with pytest.raises(UserError, match=r"c\.pt: the checkpoint does not fit .* delete"):
-        resume(path, other, make_optimizer(other, Settings()), None, ORIGIN)
-
-
-def test_checkpoint_of_other_images_names_the_remedy(tmp_path):
-    model = nn.Linear(3, 1)
-    path = tmp_path / "c.pt"
-    optimizer = make_optimizer(model, Settings())
-    save_checkpoint(path, model, optimizer, None, State(origin=ORIGIN))
-    for other in (Origin("t", ["a", "c"]), Origin("other masks", ["a", "b"])):
-        with pytest.raises(
-            UserError, match=r"c\.pt: training images or masks have changed .* delete"
-        ):
-            resume(path, model, optimizer, None, other)
-    optimizer.param_groups[0]["fused"] = None
-    resume(path, model, optimizer, None, ORIGIN)
-    assert optimizer.param_groups[0]["fused"] is None  # not that of the checkpoint
 
 
 def test_damaged_checkpoint_is_ignored(tmp_path, capsys):

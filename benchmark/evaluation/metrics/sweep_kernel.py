@@ -44,9 +44,9 @@ def compiled(function: Function) -> Function:
     can be written (a read-only install without a home), every process compiles for itself.
     """
     try:
-        return numba.njit(function, cache=True, error_model="numpy")
+        return numba.njit(function, cache=True, error_model="numpy", nogil=True)
     except RuntimeError:  # Numba found no place for the cache
-        return numba.njit(function, error_model="numpy")
+        return numba.njit(function, error_model="numpy", nogil=True)
 
 
 def _runs() -> np.ndarray:

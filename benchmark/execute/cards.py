@@ -1,0 +1,90 @@
+"""Which run goes to which device, and how much of a GPU's memory it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_PACKED = 4
+"""Runs on a GPU with `--jobs-per-device auto`, where its memory allows; each wants a CPU core."""
+USABLE = 0.95
+"""Of a GPU's memory; the rest is for the driver and for what others do with it."""
+HOPELESS = 3
+"""Runs that failed one after the other before their device was ready."""
+
+
+@dataclass
+class Demand:
+    """What a run asks of a device.
+
+    Attributes:
+        kind: runs of the same kind need the same memory.
+        need: bytes of GPU memory; None while that is not known.
+        alone: it has failed for lack of memory beside others.
+    """
+
+    kind: tuple[Any, ...]
+    need: int | None = None
+    alone: bool = False
+
+
+@dataclass
+class Card:
+    """A device and what runs on it.
+
+    Args:
+        name: `cpu` or `cuda:K`.
+        jobs: runs at a time; None: as many as fit.
+        cores: CPU cores that the runs of this device may use.
+    """
+
+    name: str
+    jobs: int | None
+    cores: int
+    memory: int | None = None  # bytes, as soon as a run has told
+    running: list[Demand] = field(default_factory=list)
+    failures: int = 0  # in a row, before the device was ready
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is left out: nothing comes up on it. A CPU is there."""
+        return self.name != "cpu" and self.failures >= HOPELESS
+
+    @property
+    def most(self) -> int:
+        """Runs that there may be at a time."""
+        if self.jobs is not None:
+            return self.jobs
+        return 1 if self.name == "cpu" else max(1, min(MOST_PACKED, self.cores))
+
+    def admits(self, demand: Demand) -> bool:
+        """Whether such a run may start now.
+
+        Where the number of runs is given, it alone decides. Else their memory does: a run whose
+        need is not known waits until those before it have told theirs, and for as much room as the
+        largest of them takes.
+        """
+        if self.lost or len(self.running) >= self.most:
+            return False
+        if not self.running:
+            return True
+        if demand.alone or any(other.alone for other in self.running):
+            return False
+        if self.jobs is not None:
+            return True
+        needs = [other.need for other in self.running]
+        if self.memory is None or None in needs:
+            return False
+        taken = [need for need in needs if need is not None]
+        return (demand.need or max(taken)) <= USABLE * self.memory - sum(taken)
+
+    def share(self, demand: Demand) -> float | None:
+        """Part of the GPU's memory that a run which starts now may take; None: no bound."""
+        if self.name == "cpu" or demand.alone or self.most == 1:
+            return None
+        if self.jobs is not None:
+            return USABLE / self.jobs
+        if self.memory is None:  # the first one here
+            return USABLE
+        free = USABLE - sum(other.need or 0 for other in self.running) / self.memory
+        return free if demand.need is None else min(demand.need / self.memory, free)

@@ -1,0 +1,108 @@
+"""What a run reads: images, and what the weights it starts from have seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+from benchmark import leakage
+from benchmark.errors import UserError
+from benchmark.naming import short_dataset
+from benchmark.plan.job import Job
+from benchmark.record import Data
+from benchmark.training.batches import hold_out
+from datasets.base import Sample, content_hash
+from datasets.hashes import image_hash
+
+
+class Inputs(NamedTuple):
+    """What a job reads that its settings do not name."""
+
+    data_root: Path | None
+    weights: Path | None
+    allow_leakage: bool  # score even images that were trained on
+    cuda_graph: bool = False  # repeat the training step as a CUDA graph
+
+
+def read_data(
+    job: Job, data_root: Path | None
+) -> tuple[list[Sample], list[Sample], list[Sample], Data]:
+    """The training, validation and test parts of a job, and what the record says of them.
+
+    The first two are empty for a job that is only scored.
+    """
+    entry = datasets.REGISTRY.get(job.dataset)
+    kind = entry.load()
+    training = datasets.load_dataset(job.dataset, data_root, kind.train_split)
+    testing = datasets.load_dataset(job.dataset, data_root, kind.test_split)
+    limit = job.settings.limit
+    test_set = list(testing.samples[:limit])
+    notes = list(dict.fromkeys(training.notes + testing.notes))
+    train_set, val_set = [], []
+    if job.settings.epochs:
+        train_set, val_set = hold_out(
+            training.samples[:limit],
+            short_dataset(job.dataset),
+            job.seed,
+            job.settings.val_fraction,
+        )
+        rules = (job.settings.selection, *job.settings.also)
+        if len(train_set) < 1 or ("best-val" in rules and not val_set):
+            raise UserError(
+                f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are "
+                "too few to hold a validation part out; use more, or --set selection=last"
+            )
+        if len(train_set) < job.settings.batch_size:
+            notes.append(
+                f"the training part has {len(train_set)} images, fewer than a batch of "
+                f"{job.settings.batch_size}: each step used all of them"
+            )
+    name = f"{training.rule}: " if training.rule else ""
+    data = Data(
+        train_images=len(train_set),
+        val_images=len(val_set),
+        test_images=len(test_set),
+        train_hash=content_hash(train_set),
+        test_hash=content_hash(test_set),
+        training_hashes=[image_hash(s.image) for s in train_set + val_set],
+        split=f"{name}{kind.train_split} {len(training.samples[:limit])} / "
+        f"{kind.test_split} {len(test_set)}",
+        notes=notes,
+    )
+    for note in data.notes:
+        print(note, flush=True)
+    return train_set, val_set, test_set, data
+
+
+def guard(
+    job: Job, data: Data, val_set: list[Sample], test_set: list[Sample], inputs: Inputs
+) -> leakage.Past:
+    """Take in what the weights were trained on, and refuse test images that were trained on.
+
+    Returns:
+        What the weights of this job will have been trained on.
+
+    Raises:
+        UserError: there are some, and they were not allowed.
+    """
+    complete = True
+    if inputs.weights is not None:
+        before, complete = leakage.past_of(inputs.weights)
+        if not complete:
+            data.notes.append(
+                f"{inputs.weights.name} does not say all that it was trained on: test images may "
+                "be among it"
+            )
+        if known := leakage.leaked_names(val_set, before):
+            data.notes.append(
+                f"{inputs.weights.name} was trained on {len(known)} of the {len(val_set)} images "
+                "of the validation part, which chooses the epoch"
+            )
+        data.training_hashes = list(dict.fromkeys([*before, *data.training_hashes]))
+    data.leaked = leakage.leaked_names(test_set, data.training_hashes)
+    if not inputs.allow_leakage:
+        leakage.refuse(data.leaked, len(test_set), job.dataset, inputs.weights)
+    if job.settings.epochs and job.settings.selection == "best-test":  # marked by its own name
+        data.training_hashes += [image_hash(s.image) for s in test_set]
+    return leakage.Past(data.training_hashes, complete)

@@ -1,0 +1,59 @@
+"""Stopping a run before its end without losing what it has done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+MARGIN = 1.2
+"""An epoch is thought to take so many times the longest one so far."""
+
+
+class Interrupted(Exception):  # noqa: N818  # no error: it was asked for
+    """The run was stopped; its state is on disk."""
+
+
+class Stop:
+    """Whether a run should go on.
+
+    Args:
+        deadline: when it must have ended, in seconds since 1970; None: never.
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline = deadline
+        self.heard = False  # whether anybody calls `check` from now on
+        self.asked = False
+
+    def ask(self, *_: object) -> None:
+        """Ask it to end; a signal handler. Where nobody would hear it, the process ends here."""
+        if not self.heard:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.asked = True
+
+    def check(self) -> None:
+        """Leave if somebody asked for it; to be called every few seconds.
+
+        Raises:
+            Interrupted: somebody did.
+        """
+        if self.asked:
+            raise Interrupted("stopped")
+
+    def check_epoch(self, seconds: float | None) -> None:
+        """Leave if the next epoch would not end in time.
+
+        Args:
+            seconds: the longest epoch so far, with saving it; None where there was none.
+
+        Raises:
+            Interrupted: it would not.
+        """
+        self.check()
+        if self.deadline is None:
+            return
+        left = self.deadline - time.time()
+        if left < MARGIN * (seconds or 0.0):
+            raise Interrupted("time limit")
