@@ -5,22 +5,24 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
 # Passed on to run_benchmark.py when set, e.g.: make benchmark DETECTORS=mshnet LOSS=sls,soft_iou
-options := $(if $(DETECTORS),--detectors '$(DETECTORS)',$(if $(PRESET),,--detectors all)) \
-           $(if $(LOSS),--loss '$(LOSS)',$(if $(PRESET),,--loss sls)) \
-           $(if $(DATASET),--dataset '$(DATASET)') \
-           $(if $(DATA_ROOT),--data-root '$(DATA_ROOT)') \
-           $(if $(PRESET),--preset '$(PRESET)') \
-           $(if $(SEEDS),--seeds '$(SEEDS)') \
-           $(if $(EPOCHS),--epochs $(EPOCHS)) \
-           $(if $(DEVICE),--device '$(DEVICE)') \
-           $(if $(OUTPUT),--output '$(OUTPUT)') \
-           $(ARGS)
+options = $(if $(DETECTORS)$(PRESET),,--detectors all) $(if $(LOSS)$(PRESET),,--loss sls) \
+          $(if $(PRESET),--preset '$(PRESET)') $(only)
+only    = $(if $(DETECTORS),--detectors '$(DETECTORS)') \
+          $(if $(LOSS),--loss '$(LOSS)') \
+          $(if $(DATASET),--dataset '$(DATASET)') \
+          $(if $(DATA_ROOT),--data-root '$(DATA_ROOT)') \
+          $(if $(SEEDS),--seeds '$(SEEDS)') \
+          $(if $(EPOCHS),--epochs $(EPOCHS)) \
+          $(if $(DEVICE),--device '$(DEVICE)') \
+          $(if $(OUTPUT),--output '$(OUTPUT)') \
+          $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark profile test test-fast test-extra bench docs lint format clean clean-results
+.PHONY: help setup benchmark profile test test-fast test-extra gpu-check gpu-bench gpu-reference bench docs \
+        lint format clean clean-results
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "make benchmark takes DETECTORS LOSS DATASET DATA_ROOT PRESET SEEDS EPOCHS DEVICE OUTPUT"
 	@echo "and ARGS='...' for anything else that run_benchmark.py knows (see --help there)."
@@ -50,6 +52,16 @@ test-extra: $(READY) ## run the tests that 'make test' leaves out because they t
 
 test-fast: $(READY) ## run the tests that take less than ten seconds each
 	$(PY) -m pytest -q -n auto --dist worksteal -m "not slow and not extra"
+
+gpu-check: $(READY) ## check on a GPU that everything computes what it does on a CPU (minutes)
+	$(PY) -m tests.gpu.check $(ARGS)
+
+gpu-bench: $(READY) ## measure on a GPU what a training step costs, and where the time goes (minutes)
+	$(PY) -m tests.gpu.bench $(ARGS)
+
+gpu-reference: $(READY) ## train the next cells of a reference table: SET=irstd1k DATA_ROOT=... TIME_LIMIT=8m
+	$(PY) run_benchmark.py --preset reference-$(or $(SET),irstd1k) --time-limit $(or $(TIME_LIMIT),8m) \
+	  $(strip $(only)) || [ $$? = 75 ]
 
 bench: $(READY) ## time our code against plain transcriptions, side by side
 	$(PY) -m tests.bench $(ARGS)

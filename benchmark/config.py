@@ -105,6 +105,9 @@ class Settings(_Strict):
         description="further selection rules that the same training is scored under, each with "
         "rows of its own",
     )
+    select_by: str = Field(
+        "native", description="protocol whose IoU tells the best epoch"
+    )
     val_fraction: float = Field(
         0.1, ge=0, le=0.5, description="part of the training list that is held out for validation"
     )

@@ -234,7 +234,7 @@ def fit(
     loss = losses.create_loss(job.loss).to(device)
     batches = Batches(train_set, short_dataset(job.dataset), job.seed, settings, device)
     print(batches.describe(), flush=True)
-    rules = (settings.selection, *settings.also)
+    rules, by = (settings.selection, *settings.also), settings.select_by
     if "best-test" not in rules:
         watched = watched | {"best-test": []}
 
@@ -244,7 +244,7 @@ def fit(
         def validate(scored: Detector) -> dict[str, float]:
             predictor = predictors.setdefault(id(scored), Predictor(scored, device, autocast))
             network = Watched(predictor, stop)
-            return score(network, samples, ["native"], details=False)["native"].metrics
+            return score(network, samples, [by], details=False)[by].metrics
 
         return validate
 

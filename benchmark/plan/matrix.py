@@ -66,7 +66,7 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
             settings = resolve_settings(
                 nominal, preset, _override(plan.overrides, detector), options
             )
-            for protocol in settings.protocols:
+            for protocol in (*settings.protocols, settings.select_by):
                 describe_protocol(protocol)  # refuses unknown names
             trained = data.get("trained", True) and settings.epochs > 0
             chosen = _losses(plan.losses, detector, data.get("recipe", {}) if trained else None)

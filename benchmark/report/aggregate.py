@@ -52,7 +52,7 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What was computed: flat settings (nested keys joined by dots), precision as it ran."""
-        flat = _flatten(self.record.settings)
+        flat = {"select_by": "native"} | _flatten(self.record.settings)  # earlier records lack it
         flat["precision"] = self.record.environment.precision
         return {key: value for key, value in flat.items() if key not in _NOT_COMPARED}
 

@@ -234,10 +234,18 @@ def _training(table: Table) -> list[str]:
     if len(table.seeds) < 2:
         spread = f"One seed ({seeds}), so no spread is known."
     return [
-        f"Epoch scored: {_SELECTION.get(table.selection, table.selection)}.",
+        f"Epoch scored: {_SELECTION.get(table.selection, table.selection)}{_chosen_by(table)}.",
         f"Recipe {table.recipe}, {_epochs(table)} epochs.",
         spread,
     ]
+
+
+def _chosen_by(table: Table) -> str:
+    """The protocol that chose the epochs, where it was not our own."""
+    names = {str(row.runs[0].settings["select_by"]) for row in table.trained_rows}
+    if table.selection == "last" or names == {"native"}:
+        return ""
+    return f", by the IoU of protocol {' or '.join(sorted(names))}"
 
 
 def _timing(profiles: list[Profile]) -> str:

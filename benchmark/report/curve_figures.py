@@ -181,6 +181,8 @@ def _draw_roc_pr(left: Axes, right: Axes, curves: list[Curve], look: Line) -> No
     hit = np.mean([np.interp(rates, *roc(curve)) for curve in curves], axis=0)
     left.plot(rates, hit * 100, color=look.color, ls=look.dash, lw=1.1)
     points = [precision_recall(curve) for curve in curves]
+    if not all(len(recall) for recall, _ in points):  # it never predicts anything
+        return
     recalls = np.linspace(0, min(recall.max(initial=0) for recall, _ in points), 400)
     precision = np.mean([np.interp(recalls, *point) for point in points], axis=0)
     right.plot(recalls * 100, precision * 100, color=look.color, ls=look.dash, lw=1.1)

@@ -36,6 +36,7 @@ from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin
 from benchmark.training.loop import train
 from benchmark.training.optim import make_optimizer
+from benchmark.training.stop import Stop
 from datasets import load_dataset
 from datasets.base import Sample
 from detectors import create_detector
@@ -91,12 +92,14 @@ def _row(precision: str, times: dict[str, list[float]], batches: int) -> dict[st
     }
 
 
-def _settings(crop: int, **more: Any) -> Settings:
+def settings_for(crop: int, **more: Any) -> Settings:
+    """The MSHNet recipe with crops of another side."""
     ours = {"selection": "last", "base_size": crop, "crop_size": crop}
     return Settings(**(read_recipe("mshnet").settings | ours | more))
 
 
-def _autocast(device: torch.device, precision: str) -> partial[torch.autocast]:
+def autocast(device: torch.device, precision: str) -> partial[torch.autocast]:
+    """What makes the context of a forward pass in fp32 or bf16."""
     return partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
@@ -107,18 +110,18 @@ def _network(device: torch.device) -> nn.Module:
 
 def bare(samples: list[Sample], device: torch.device, precision: str, crop: int) -> Work:
     """Steps of our network on one batch that is there."""
-    settings = _settings(crop)
+    settings = settings_for(crop)
     images, target = next(Batches(samples, "bench", 0, settings, device).epoch(0))
     detector, loss = _network(device), create_loss("sls")
     optimizer = make_optimizer(detector, settings)
-    autocast = _autocast(device, precision)
+    context = autocast(device, precision)
     detector.begin_epoch(EPOCH)
     detector.train()
     x = detector.normalise(images).contiguous(memory_format=torch.channels_last)
 
     def work() -> None:
         for _ in range(len(samples) // 4):
-            with autocast():
+            with context():
                 prediction = detector(x)
             value = supervise(loss, prediction, target, EPOCH)
             optimizer.zero_grad()
@@ -132,7 +135,7 @@ def ours(
     samples: list[Sample], device: torch.device, precision: str, crop: int, folder: Path
 ) -> Work:
     """`train`, one more epoch a call: it resumes from its checkpoint, which is read too."""
-    settings = _settings(crop, warm_epoch=-1)
+    settings = settings_for(crop, warm_epoch=-1)
     batches = Batches(samples, "bench", 0, settings, device)
     detector, loss = _network(device), create_loss("sls")
     done = 0
@@ -142,8 +145,8 @@ def ours(
         done += 1
         train(
             detector, loss, batches, settings.model_copy(update={"epochs": done}),
-            RunFolder(folder), 0, ORIGIN, device, _autocast(device, precision), None,
-            lambda *_: None, lambda _: None,
+            RunFolder(folder), 0, ORIGIN, device, autocast(device, precision), {}, (),
+            lambda *_: None, lambda _: None, Stop(),
         )  # fmt: skip
 
     return work

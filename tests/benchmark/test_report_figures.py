@@ -64,6 +64,18 @@ def test_pd_fa_has_a_curve_a_band_and_a_marker_for_each_method(drawn: tuple[Tabl
     assert line.get_ydata()[0] == pytest.approx(50)
 
 
+def test_a_method_that_never_predicts_anything_has_no_precision(tmp_path: Path) -> None:
+    """No pixel above any threshold: a ROC, but no point of a PR curve."""
+    nothing = [0] * len(CURVE.thresholds)
+    names = ("hits", "false_alarm_pixels", "false_components", "intersection", "predicted")
+    silent, other = make_record("acm"), make_record("mshnet")
+    silent.scores["native"].curve = CURVE.model_copy(update=dict.fromkeys(names, nothing))
+    collection = collect(write(tmp_path, silent, other))
+    figure = roc_pr_figure(collection.tables[0], Style(collection))
+    left, right = figure.axes
+    assert (len(left.lines), len(right.lines)) == (2, 1)
+
+
 def test_colour_is_the_detector_and_dash_is_the_loss(drawn: tuple[Table, Style]) -> None:
     table, style = drawn
     acm, _, sls, soft = (style.line(row) for row in table.rows)

@@ -1,10 +1,12 @@
 """Faults of every kind, through the command line: one clear line, a non-zero exit, nothing lost."""
 
+import os
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmark.record import read_record
@@ -53,6 +55,10 @@ def test_failures_stay_in_their_cell(tmp_path):
     assert result.returncode == 1
     assert "Traceback" not in result.stdout
     assert "3 of 4 cells are not done" in result.stdout
+    # for lack of memory beside others: perhaps it does by itself
+    assert result.stdout.count("oom+sls seed 0: once more, alone on a device") == 1
+    log = next(tmp_path.glob("runs/*/oom+sls/*/log.txt")).read_text()
+    assert log.count("training images") == 2
     records = {
         record.cell.detector: record
         for record in map(read_record, tmp_path.glob("runs/*/*/*/record.json"))
@@ -100,6 +106,23 @@ def test_unknown_detector(tmp_path):
     result = run("--detectors", "mshnett", "--output", tmp_path / "out")
     assert_one_clear_line(result, "error:", "mshnett", "did you mean 'mshnet'?")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a torch that sees no GPU")
+def test_a_device_that_does_not_come_up_is_left_out(tmp_path):
+    """A driver that lists a card which torch cannot use; the cells after three are not started."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-1)'\n")
+    tool.chmod(0o755)
+    cells = ["--detectors", "tiny", "--loss", "sls,soft_iou,dice,bce,focal", *SMALL]
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    where = ["--device", "cuda", "--jobs-per-device", "1", "--output", tmp_path / "out"]
+    result = run(*cells, *where, PATH=path)
+    assert result.returncode == 1
+    assert result.stdout.count("failed synthetic tiny") == 3
+    assert "cuda:0 is left out: 3 runs in a row failed before they could use it" in result.stdout
+    assert_one_clear_line(result, "failed", "this torch sees no GPU")
+    assert "5 of 5 cells are not done" in result.stdout
 
 
 def test_output_in_the_way_of_a_file(tmp_path):

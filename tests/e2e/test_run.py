@@ -208,3 +208,31 @@ def test_adding_a_detector_takes_one_file(tmp_path):
     )  # fmt: skip
     assert contract.returncode == 0, contract.stdout
     assert int(contract.stdout.rpartition(" passed")[0].split()[-1]) > 15
+
+
+@pytest.mark.slow
+def test_a_reference_preset_gives_rows_of_two_rules_from_one_training(tmp_path):
+    """The last epoch, and the best on the test set by the IoU of the protocol that is named."""
+    starts = tmp_path / "starts"
+    options = ["--preset", "reference-sirst", "--dataset", "synthetic", "--detectors", "tiny"]
+    options += ["--loss", "sls", "--seeds", "0", *SMALL, "--crop-size", "64", "--lr", "0.5"]
+    result = run(*options, "--set", "eval_every=1", "--output", tmp_path, TINY_STARTS=str(starts))
+    assert result.returncode == 0, result.stdout
+    assert starts.read_text() == "start\n"
+    record = read_record(next(tmp_path.glob("runs/*/*/*/record.json")))
+    assert record.selection == "last"
+    assert record.selected_epoch == 2
+    assert record.data.train_images == 16
+    assert record.data.val_images == 0
+    found = record.others["best-test"]
+    assert set(found.scores) == set(record.scores) == {"native", "mshnet"}
+    watched = [epoch.test["iou"] for epoch in record.history]
+    assert found.epoch == watched.index(max(watched))
+    assert found.scores["mshnet"].metrics["iou"] == watched[found.epoch]
+    assert record.scores["mshnet"].metrics["iou"] == watched[2]
+    rows = list(csv.DictReader((tmp_path / "report/leaderboard.csv").open()))
+    assert {(row["protocol"], row["selection"]) for row in rows} == {
+        (protocol, rule) for protocol in ("native", "mshnet") for rule in ("last", "best-test")
+    }
+    assert {row["train_images"] for row in rows} == {"16"}
+    assert not list(tmp_path.glob("runs/*/*/*/best-*.pt"))
