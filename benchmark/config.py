@@ -105,9 +105,7 @@ class Settings(_Strict):
         description="further selection rules that the same training is scored under, each with "
         "rows of its own",
     )
-    select_by: str = Field(
-        "native", description="protocol whose IoU tells the best epoch"
-    )
+    select_by: str = Field("native", description="protocol whose IoU tells the best epoch")
     val_fraction: float = Field(
         0.1, ge=0, le=0.5, description="part of the training list that is held out for validation"
     )
@@ -188,12 +186,22 @@ class Plan(_Strict):
         {}, description="settings of single detectors, over the preset's; by name"
     )
 
+    @field_validator("jobs_per_device", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        if str(value) != "auto" and not re.fullmatch(r"0*[1-9]\d*", str(value)):
+            raise ValueError("write a number from 1 on, or auto")
+        return value
+
     @field_validator("time_limit", mode="before")
     @classmethod
     def _seconds(cls, value: Any) -> Any:
-        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", str(value).strip())
-        if not found or not any(found.groups()):
+        text = str(value).strip()
+        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+        if value is None or re.fullmatch(r"[\d.]+", text):
             return value
+        if not found or not text:
+            raise ValueError("write seconds, or 90s, 9m, 1h30m")
         hours, minutes, seconds = (int(part or 0) for part in found.groups())
         return 3600 * hours + 60 * minutes + seconds
 
@@ -337,7 +345,8 @@ def _explain(model: type[BaseModel], error: Any) -> str:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, list(model.model_fields), 1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"{key} {value}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+    text = error["msg"].removeprefix("Value error, ")
+    return f"{key} {value}: {text[0].lower()}{text[1:]}{hint}"
 
 
 def parse_set(items: list[str]) -> dict[str, Any]:

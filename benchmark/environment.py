@@ -213,9 +213,10 @@ def _cards(_tool: str | None) -> list[list[Gpu]]:
 
 
 def git_commit() -> str | None:
-    """The commit of the harness, with `+changes` where the tree is not clean; None outside git."""
-    if shutil.which("git") is None:
-        return None
+    """The commit of the harness, with `+changes` where the tree is not clean.
+
+    Outside git (a copy on another machine) what IRSTD_COMMIT says; None where that is not set.
+    """
 
     def git(*args: str) -> str | None:
         run = subprocess.run(
@@ -223,7 +224,7 @@ def git_commit() -> str | None:
         )
         return run.stdout.strip() if run.returncode == 0 else None
 
-    commit = git("rev-parse", "--short=12", "HEAD")
+    commit = git("rev-parse", "--short=12", "HEAD") if shutil.which("git") else None
     if commit is None:
-        return None
+        return os.environ.get("IRSTD_COMMIT")
     return commit + ("+changes" if git("status", "--porcelain") else "")

@@ -23,6 +23,7 @@ class Inputs(NamedTuple):
     weights: Path | None
     allow_leakage: bool  # score even images that were trained on
     cuda_graph: bool = False  # repeat the training step as a CUDA graph
+    packed: bool = False  # others share the GPU by the need of memory that each has told
 
 
 def read_data(

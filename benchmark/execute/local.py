@@ -172,6 +172,7 @@ class Pool:
             command += ["--allow-leakage"]
         if (share := card.share(demand)) is not None:
             command += ["--memory-share", f"{share:.4f}"]
+            command += ["--packed"] if card.jobs is None else []
         if self.deadline is not None:
             command += ["--deadline", f"{self.deadline:.3f}"]
         if plan.cuda_graph == "auto":

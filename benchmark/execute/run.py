@@ -249,7 +249,7 @@ def fit(
         return validate
 
     send("phase", text="training", epochs=settings.epochs)
-    graph = inputs.cuda_graph and device.type == "cuda"
+    graph = inputs.cuda_graph and device.type == "cuda" and not settings.compile
     stop.heard = True
     with side_stream(device) if graph else nullcontext():
         return train(
@@ -264,7 +264,7 @@ def fit(
             autocast,
             {rule: watch(samples) for rule, samples in watched.items() if samples},
             rules,
-            on_step=_reporter(send, stop, device),
+            on_step=_reporter(send, stop, device, inputs.packed),
             on_epoch=lambda e: send("epoch", **e.model_dump()),
             stop=stop,
             graph=graph,
@@ -306,17 +306,24 @@ def _macs(detector: str) -> dict[str, Any]:
 
 
 def _reporter(
-    send: EventWriter, stop: Stop, device: torch.device, every: float = 1.0
+    send: EventWriter, stop: Stop, device: torch.device, packed: bool, every: float = 1.0
 ) -> Callable[[int, int, int], None]:
-    """An `on_step` that sends at most one event a second, and stops where that is asked for."""
+    """An `on_step` that sends at most one event a second, and stops where that is asked for.
+
+    After some steps it tells how much of a GPU's memory the run needs, and where others rely on
+    that, keeps to it.
+    """
     last, count = 0.0, 0
 
     def on_step(epoch: int, step: int, steps: int) -> None:
         nonlocal last, count
         stop.check()
         count += 1
-        if count == TRIAL_STEPS and (need := memory_need(device)):
+        if count == TRIAL_STEPS and (total := device_memory(device)):
+            need = min(int(HEADROOM * (reserved_memory(device) or 0)), total)
             send("memory", need=need)
+            if packed:
+                torch.cuda.set_per_process_memory_fraction(need / total)
         now = time.monotonic()
         if now - last >= every:
             last = now
@@ -335,12 +342,6 @@ def reserved_memory(device: torch.device) -> int | None:
     if device.type != "cuda":
         return None
     return torch.cuda.max_memory_reserved(device) + CONTEXT
-
-
-def memory_need(device: torch.device) -> int | None:
-    """What a run will need of a GPU's memory, bytes, judged by its first steps; None for a CPU."""
-    held = reserved_memory(device)
-    return None if held is None else int(held * HEADROOM)
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory-share", type=float, help="of the GPU's memory")
+    parser.add_argument("--packed", action="store_true", help="take no more than was told")
     parser.add_argument("--deadline", type=float, help="seconds since 1970")
     parser.add_argument("--cuda-graph", action="store_true")
     parser.add_argument("--command", default="")
@@ -103,7 +104,9 @@ def _run(
         device = run.open_device(args.device, args.threads, args.memory_share)
         send("ready", memory=run.device_memory(device))
         environment = run.prepare(job, device, args.threads, args.plugins)
-        inputs = Inputs(args.data_root, args.weights, args.allow_leakage, args.cuda_graph)
+        inputs = Inputs(
+            args.data_root, args.weights, args.allow_leakage, args.cuda_graph, args.packed
+        )
         fields = run.run_job(job, folder, device, environment, inputs, send, stop)
     except Interrupted as interruption:
         send("end", status="interrupted", message=str(interruption))

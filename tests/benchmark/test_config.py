@@ -57,6 +57,32 @@ def test_value_out_of_range_is_named(key, value):
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("9m", 540), ("1h30m", 5400), ("2h5s", 7205), ("45", 45), (12.5, 12.5)],
+)
+def test_a_time_limit_is_seconds_or_has_units(text, seconds):
+    assert build(Plan, {"output": "x", "time_limit": text}).time_limit == seconds
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("time_limit", "nine", "90s, 9m, 1h30m"),
+        ("time_limit", "", "90s, 9m, 1h30m"),
+        ("time_limit", 0, "greater than 0"),
+        ("jobs_per_device", "x", "a number from 1 on, or auto"),
+        ("jobs_per_device", 0, "a number from 1 on, or auto"),
+        ("cuda_graph", "on", "'off' or 'auto'"),
+    ],
+)
+def test_where_to_run_names_the_remedy(key, value, remedy):
+    with pytest.raises(UserError, match=f"^{key} {value}: .*{remedy}"):
+        build(Plan, {"output": "x", key: value})
+    assert build(Plan, {"output": "x", "jobs_per_device": "2"}).jobs_per_device == 2
+    assert build(Plan, {"output": "x", "jobs_per_device": "auto"}).jobs_per_device == "auto"
+
+
+@pytest.mark.parametrize(
     "raw", [{"lr": "fast"}, {"seeds": -1}, {"overrides": {"acm": {"lr": "a"}}}]
 )
 def test_value_out_of_range_is_named_with_its_source(raw):

@@ -251,3 +251,12 @@ print(json.dumps([
     assert (after["driver"], after["cuda"], after["cudnn"]) == (None, torch.version.cuda, None)
     assert (after["jobs"], after["cuda_graph"]) == (1, None)
     assert rest == [2, 2, False, False]
+
+
+def test_a_copy_outside_git_says_what_it_was_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.delenv("IRSTD_COMMIT", raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert environment.git_commit() is None
+    monkeypatch.setenv("IRSTD_COMMIT", "abc123")
+    assert environment.git_commit() == "abc123"
