@@ -107,7 +107,8 @@ class Display:
         """A job has ended; `text` is its result or its error."""
         self.running.remove(progress)
         self.finished += 1
-        colour = {"done": "green", "running": "yellow", "interrupted": "yellow"}.get(status, "red")
+        goes_on = dict.fromkeys(("running", "interrupted", "paused"), "yellow")
+        colour = ({"done": "green"} | goes_on).get(status, "red")
         took = duration(time.monotonic() - progress.started)
         line = Text.assemble(
             (f"{status:<6}", colour),

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +21,9 @@ from benchmark.errors import UserError, describe_os_error
 from benchmark.naming import short_dataset
 from benchmark.plan.matrix import Cell, make_matrix, preflight
 from benchmark.registry import add_plugins
+
+if TYPE_CHECKING:
+    from benchmark.execute.local import Outcome
 
 MORE_TO_DO = 75
 """Exit code of a run whose time was over before its cells were done: EX_TEMPFAIL, "try again"."""
@@ -62,7 +65,7 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         return 0
 
     preflight(plan.output)
-    from benchmark.execute.local import run_cells
+    from benchmark.execute.local import START_SECONDS, run_cells
 
     todo = [c for c in cells if c.skip_reason is None]
     skipped = [c for c in cells if c.skip_reason is not None]
@@ -87,33 +90,34 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
 
-    time_left = deadline is None or time.time() < deadline
-    if plan.profile and time_left:
+    over = deadline is not None and (
+        time.time() > deadline - START_SECONDS or any(o.status == "paused" for o in outcomes)
+    )
+    if plan.profile and not over:
         _profile(cells, plan, console)
     reported = _report(plan.output, console)
     left = [c for c in cells if c.folder.state(c.job.id) != "done"]
-    stopped = {o.cell.job.id: o.message for o in outcomes if o.status == "interrupted"}
-    if deadline is None:
-        stopped = {}
-    bad = [
-        o for o in outcomes
-        if o.status not in ("done", "running") and o.cell.job.id not in stopped
-    ]  # fmt: skip
-    out_of_time = deadline is not None and len(left) > len(bad)
     if left:
         console.print(f"[red]{len(left)} of {len(cells)} cells are not done[/]", highlight=False)
+    resumable = ("paused", "interrupted") if over else ()
+    ended = {o.cell.job.id for o in outcomes if o.status not in resumable}
+    _say_what_failed([o for o in outcomes if o.cell.job.id in ended], console)
+    if not over or all(cell.job.id in ended for cell in todo):
+        return 1 if left or not reported else 0
+    for outcome in outcomes:
+        if outcome.cell.job.id not in ended:
+            _say(console, f"saved: {outcome.cell.job.label}: {outcome.message}")
+    _say(console, "the time is over: run the same command again to go on")
+    return MORE_TO_DO
+
+
+def _say_what_failed(outcomes: list[Outcome], console: Console) -> None:
+    """A line for each reason."""
+    bad = [o for o in outcomes if o.status not in ("done", "running")]
     for message in dict.fromkeys(o.message for o in bad):
-        labels = [o.cell.job.label for o in bad if o.message == message]
-        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
-        status = next(o.status for o in bad if o.message == message)
-        _say(console, f"{status}: {labels[0]}{more}: {message}")
-    if out_of_time:
-        for cell in left:
-            if cell.job.id in stopped:
-                _say(console, f"saved: {cell.job.label}: {stopped[cell.job.id]}")
-        _say(console, "the time is over: run the same command again to go on")
-        return MORE_TO_DO
-    return 1 if left or not reported else 0
+        alike = [o for o in bad if o.message == message]
+        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+        _say(console, f"{alike[0].status}: {alike[0].cell.job.label}{more}: {message}")
 
 
 def _say(console: Console, text: str) -> None:

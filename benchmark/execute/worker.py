@@ -27,7 +27,7 @@ from benchmark.memory import is_out_of_memory
 from benchmark.plan.job import Job
 from benchmark.record import Cell, Environment, Record
 from benchmark.store import RunFolder, write_atomic
-from benchmark.training.stop import Interrupted, Stop
+from benchmark.training.stop import Interrupted, OutOfTime, Stop
 
 PATIENCE = 30.0
 """Seconds that a training gets to save itself after it was asked to stop: one step of a large
@@ -109,7 +109,8 @@ def _run(
         )
         fields = run.run_job(job, folder, device, environment, inputs, send, stop)
     except Interrupted as interruption:
-        send("end", status="interrupted", message=str(interruption))
+        status = "paused" if isinstance(interruption, OutOfTime) else "interrupted"
+        send("end", status=status, message=str(interruption))
         return 1
     except UserError as error:
         status, message = "failed", str(error)

@@ -142,7 +142,7 @@ def train(
     except Interrupted as interruption:
         saver.flush()
         where = f"{state.next_epoch} of {settings.epochs} epochs are done"
-        raise Interrupted(f"{interruption}, {where}") from None
+        raise type(interruption)(f"{interruption}, {where}") from None
     if average is not None:
         detector.load_state_dict(average.module.state_dict())
     return state, step.how

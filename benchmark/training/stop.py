@@ -14,6 +14,10 @@ class Interrupted(Exception):  # noqa: N818  # no error: it was asked for
     """The run was stopped; its state is on disk."""
 
 
+class OutOfTime(Interrupted):
+    """The next epoch would not have ended in time."""
+
+
 class Stop:
     """Whether a run should go on.
 
@@ -49,11 +53,12 @@ class Stop:
             seconds: the longest epoch so far, with saving it; None where there was none.
 
         Raises:
-            Interrupted: it would not.
+            OutOfTime: it would not.
+            Interrupted: somebody asked for it.
         """
         self.check()
         if self.deadline is None:
             return
         left = self.deadline - time.time()
         if left < MARGIN * (seconds or 0.0):
-            raise Interrupted("time limit")
+            raise OutOfTime("time limit")
