@@ -13,7 +13,7 @@ HOPELESS = 3
 """Runs that failed one after the other before their device was ready."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Demand:
     """What a run asks of a device.
 

@@ -69,6 +69,16 @@ def test_what_is_packed_fits(needs, memory):
     assert one.running  # the first one always runs, whatever it needs
 
 
+def test_runs_of_one_kind_are_told_apart():
+    """The one that ends must not take the other's place on the device with it."""
+    four = card(jobs=None)
+    first, second = demand(10), demand(10)
+    four.running += [first, second]
+    four.running.remove(second)
+    first.need = 70 * GB
+    assert not four.admits(demand(10))
+
+
 def test_a_run_that_is_repeated_has_the_device_to_itself():
     four = card(jobs=4)
     four.running.append(demand(1))
