@@ -1,0 +1,1 @@
+"""`make gpu-check`: what only a GPU can show, checked on one in a few minutes (see `check`)."""
