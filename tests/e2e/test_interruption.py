@@ -104,7 +104,7 @@ def test_a_time_limit_ends_in_time_and_the_same_command_goes_on(uninterrupted, t
     assert result.returncode == 75, result.stdout
     done = epochs_done(tmp_path)
     assert 1 <= done < 5
-    assert f"paused synthetic tiny+sls seed 0 (1/1" in result.stdout
+    assert "paused synthetic tiny+sls seed 0 (1/1" in result.stdout
     assert f"saved: synthetic tiny+sls seed 0: time limit, {done} of 5 epochs" in result.stdout
     assert "1 of 1 cells are not done" in result.stdout
     assert "the time is over: run the same command again to go on" in result.stdout

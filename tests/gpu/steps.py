@@ -29,8 +29,8 @@ NO_WAITS = "a CPU has nobody to wait for; that it runs was seen"
 END_OF_EPOCH = "benchmark/training/watch.py"
 """Here one wait an epoch is meant, by an event, if torch counts that."""
 STEEP = 5e-3
-"""Limit for a single probability in fp32: where logits go to 100, as ALCNet's do, a CPU with another
-memory layout is off by 4e-4."""
+"""Limit for a single probability in fp32: where logits go to 100, as ALCNet's do, a CPU with
+another memory layout is off by 4e-4."""
 WAITING = "called a synchronizing CUDA operation"
 
 

@@ -41,7 +41,7 @@ def test_all_checks_pass_on_a_cpu(tmp_path):
     assert len(result.stdout.splitlines()) == len(listed) + 2  # the machine, and the sum
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_failures_are_seen_and_the_others_go_on(tmp_path):
     path = tmp_path / "report.json"
     result = gpu_check("--modules", "tests.gpu.failing", "--json", path)
@@ -69,7 +69,7 @@ def test_failures_are_seen_and_the_others_go_on(tmp_path):
     assert [line.split()[:2] for line in lines[1:-1]] == [[s, n] for n, s in status.items()]
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_what_is_left_when_the_time_is_over(tmp_path):
     path = tmp_path / "report.json"
     names = ("hangs", "last")  # the first takes two seconds
@@ -80,7 +80,7 @@ def test_what_is_left_when_the_time_is_over(tmp_path):
     assert json.loads(path.read_text())["left"] == ["last"]
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 @pytest.mark.parametrize(
     ("options", "text"),
     [
