@@ -169,7 +169,7 @@ class Plan(_Strict):
     )
     time_limit: float | None = Field(
         None,
-        gt=0,
+        ge=20,  # below, nothing would ever be started: see `execute.local.START_SECONDS`
         description="seconds, or 90s, 9m, 1h30m: no epoch is started that would not end in time; "
         "the exit code is then 75, and the same command goes on",
     )

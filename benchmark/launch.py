@@ -81,7 +81,8 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     deadline = None if plan.time_limit is None else started + plan.time_limit
     if plan.order == "seed-first":
-        todo = sorted(todo, key=lambda cell: plan.seeds.index(cell.job.seed))
+        place = {seed: number for number, seed in enumerate(plan.seeds)}
+        todo = sorted(todo, key=lambda cell: place.get(cell.job.seed, -1))  # -1: not trained
     else:
         todo = _heavy_first(todo)
     try:

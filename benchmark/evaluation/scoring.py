@@ -41,10 +41,13 @@ def score(
     for scorer in scorers.values():
         by_geometry[scorer.geometry].append(scorer)
     samples = iter(samples)
-    with ThreadPoolExecutor(1) as beside:
+    beside = ThreadPoolExecutor(1)
+    try:
         while window := list(itertools.islice(samples, WINDOW)):
             for geometry, group in by_geometry.items():
                 _score_window(network, window, geometry, group, beside)
+    finally:  # whoever is stopped does not wait for what is queued
+        beside.shutdown(wait=False, cancel_futures=True)
     return {name: finish(scorer) for name, scorer in scorers.items()}
 
 

@@ -52,7 +52,8 @@ def read_data(
         if len(train_set) < 1 or ("best-val" in rules and not val_set):
             raise UserError(
                 f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are "
-                "too few to hold a validation part out; use more, or --set selection=last"
+                "too few to hold a validation part out; use more, or no best-val (--set "
+                "selection=last)"
             )
         if len(train_set) < job.settings.batch_size:
             notes.append(

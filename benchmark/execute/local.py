@@ -54,6 +54,7 @@ class Worker:
     progress: Progress
     end: dict[str, Any] | None = None  # its last word
     ready: bool = False  # its device has come up
+    bounded: bool = False  # it may take a part of the device's memory only
     shared: bool = False  # other runs were on the device meanwhile
     asked: bool = False  # to stop
 
@@ -85,11 +86,11 @@ class Pool:
         Raises:
             OSError: the process, or the files it needs, could not be made.
         """
-        threads = self._threads()
+        threads, share = self._threads(), card.share(demand)
         write_atomic(cell.folder.job, json.dumps(cell.job.to_dict(), indent=1))
         with cell.folder.log.open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
-                self._command(cell, card, demand, threads),
+                self._command(cell, card, share, threads),
                 stdin=subprocess.PIPE,  # closes when this process dies; the worker watches it
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -98,7 +99,8 @@ class Pool:
                 cwd=ROOT,  # a folder `datasets` where the user is must not shadow ours
                 start_new_session=True,  # Ctrl-C reaches this process only
             )
-        worker = Worker(cell, card, demand, process, Progress(cell.job.label, card.name))
+        progress = Progress(cell.job.label, card.name)
+        worker = Worker(cell, card, demand, process, progress, bounded=share is not None)
         self.workers.append(worker)
         card.running.append(demand)
         self._tell(card)
@@ -109,9 +111,9 @@ class Pool:
         """A worker's process has ended."""
         self.workers.remove(worker)
         worker.card.running.remove(worker.demand)
-        if worker.ready:
-            worker.card.failures = 0
-        elif not worker.asked:
+        # no fault of the device's where the cell was taken or done by another process
+        failed = worker.end is None or worker.end["status"] == "failed"
+        if failed and not worker.ready and not worker.asked:
             worker.card.failures += 1
         self._tell(worker.card)
 
@@ -152,7 +154,7 @@ class Pool:
         """CPU threads of a run: results on a CPU depend on them, so all get the same number."""
         return max(cpu_count() // max(sum(card.most for card in self.cards), 1), 1)
 
-    def _command(self, cell: Cell, card: Card, demand: Demand, threads: int) -> list[str]:
+    def _command(self, cell: Cell, card: Card, share: float | None, threads: int) -> list[str]:
         plan = self.plan
         command = [
             sys.executable,
@@ -170,7 +172,7 @@ class Pool:
             command += ["--weights", str(plan.weights.resolve())]
         if plan.allow_leakage:
             command += ["--allow-leakage"]
-        if (share := card.share(demand)) is not None:
+        if share is not None:
             command += ["--memory-share", f"{share:.4f}"]
             command += ["--packed"] if card.jobs is None else []
         if self.deadline is not None:
@@ -185,7 +187,7 @@ def run_cells(
 ) -> list[Outcome]:
     """Run every cell; a cell that fails never stops the others.
 
-    One that ran out of memory beside others is repeated once, alone.
+    One that ran out of memory beside others, or within a part of it, is repeated once, alone.
 
     Args:
         cells: those to run, the first ones first.
@@ -203,8 +205,9 @@ def run_cells(
     names = devices(plan.device)
     jobs = None if plan.jobs_per_device == "auto" else plan.jobs_per_device
     pool = Pool(plan, [Card(name, jobs, cpu_count() // len(names)) for name in names], deadline)
+    graph = plan.cuda_graph == "auto"
     known = _known_needs(plan.output) if jobs is None and names != ["cpu"] else {}
-    waiting = [(cell, Demand(kind := _kind(cell), known.get(kind))) for cell in cells]
+    waiting = [(cell, Demand(kind := _kind(cell, graph), known.get(kind))) for cell in cells]
     outcomes: list[Outcome] = []
     over = False  # the time
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -230,7 +233,8 @@ def run_cells(
                     pool.remove(worker)
                     outcome = _outcome(worker)
                     display.end(worker.progress, outcome.status, outcome.message)
-                    if outcome.status == "oom" and worker.shared and not worker.demand.alone:
+                    crowded = worker.shared or worker.bounded
+                    if outcome.status == "oom" and crowded and not worker.demand.alone:
                         waiting.insert(0, (worker.cell, Demand(worker.demand.kind, alone=True)))
                         display.total += 1
                         display.say(f"       {worker.cell.job.label}: once more, alone on a device")
@@ -284,6 +288,7 @@ def _apply(
         worker.end = event
     elif kind == "ready":
         worker.ready = True
+        worker.card.failures = 0
         worker.card.memory = event["memory"]
     elif kind == "memory":
         worker.demand.need = known[worker.demand.kind] = event["need"]
@@ -293,10 +298,10 @@ def _apply(
         worker.progress.apply(event)
 
 
-def _kind(cell: Cell) -> tuple[Any, ...]:
-    """What decides how much memory a run takes."""
+def _kind(cell: Cell, graph: bool) -> tuple[Any, ...]:
+    """What decides how much memory a run takes; a graph has a set of feature maps of its own."""
     s = cell.job.settings
-    return cell.job.detector, s.batch_size, s.crop_size, s.precision
+    return cell.job.detector, s.batch_size, s.crop_size, s.precision, graph
 
 
 def _known_needs(output: Path) -> dict[tuple[Any, ...], int]:
@@ -310,7 +315,8 @@ def _known_needs(output: Path) -> dict[tuple[Any, ...], int]:
         if record.cost is None or record.cost.reserved_memory_bytes is None:
             continue
         names = ("batch_size", "crop_size", "precision")
-        kind = record.cell.detector, *(record.settings.get(name) for name in names)
+        graph = record.environment.cuda_graph == "graph"
+        kind = record.cell.detector, *(record.settings.get(name) for name in names), graph
         found[kind] = max(record.cost.reserved_memory_bytes, found.get(kind, 0))
     return found
 

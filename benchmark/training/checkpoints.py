@@ -91,14 +91,15 @@ class Saver:
     ) -> None:
         self.folder, self.state = folder, state
         self.detector, self.optimizer, self.average = detector, optimizer, average
-        self._new_best: dict[str, dict[str, Tensor]] = {}  # by rule, not on disk yet
+        # by rule and epoch, not on disk yet; of the epoch that has begun, too
+        self._new_best: dict[tuple[str, int], dict[str, Tensor]] = {}
         self._kept: dict[str, Any] | None = None  # the last finished epoch, not on disk yet
         self._saved_at = time.monotonic()
         self.seconds = 0.0  # that the last saving took
 
-    def keep_best(self, rule: str, weights: nn.Module) -> None:
-        """Note that the epoch just trained is the best by this rule."""
-        self._new_best[rule] = _copy(weights.state_dict())
+    def keep_best(self, rule: str, epoch: int, weights: nn.Module) -> None:
+        """Note that this epoch, which is being finished, is the best by this rule."""
+        self._new_best[rule, epoch] = _copy(weights.state_dict())
 
     def epoch_done(self, last: bool) -> None:
         """An epoch is over.
@@ -113,6 +114,8 @@ class Saver:
             self._write(self._payload())
         else:
             self._kept = _copy(self._payload())
+            named = self._named(self._kept)
+            self._new_best = {k: w for k, w in self._new_best.items() if k in named}
 
     def flush(self) -> None:
         """Write what is not on disk yet of the epochs that were finished.
@@ -125,15 +128,20 @@ class Saver:
 
     def _write(self, payload: dict[str, Any]) -> None:
         started = time.monotonic()
-        for rule, weights in self._new_best.items():
-            save(self.folder.best(rule, payload["best"][rule]["epoch"]), weights)
+        named = self._named(payload)
+        for key in named & self._new_best.keys():  # not those of an epoch that was not finished
+            save(self.folder.best(*key), self._new_best[key])
         save(self.folder.checkpoint, payload)
         self._new_best, self._kept = {}, None
-        current = {self.folder.best(rule, b["epoch"]) for rule, b in payload["best"].items()}
-        for path in set(self.folder.all_best()) - current:
+        for path in set(self.folder.all_best()) - {self.folder.best(*key) for key in named}:
             path.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
         self.seconds = self._saved_at - started
+
+    @staticmethod
+    def _named(payload: dict[str, Any]) -> set[tuple[str, int]]:
+        """Rule and epoch of the best weights that a checkpoint goes with."""
+        return {(rule, best["epoch"]) for rule, best in payload["best"].items()}
 
     def _payload(self) -> dict[str, Any]:
         """Everything that the next epoch needs."""

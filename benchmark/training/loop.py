@@ -93,7 +93,7 @@ def train(
     if graph:
         step = GraphedStep(step, cuda_capture)
 
-    longest: float | None = None
+    longest = stop.expected(max((done.seconds for done in state.history), default=None))
     try:
         for epoch in range(state.next_epoch, settings.epochs):
             stop.check_epoch(longest and longest + saver.seconds)
@@ -129,20 +129,20 @@ def train(
                     best = state.best.get(rule)
                     if rule in rules and (best is None or metrics["iou"] > best.iou):
                         state.best[rule] = Best(epoch, metrics["iou"])
-                        saver.keep_best(rule, scored)
+                        saver.keep_best(rule, epoch, scored)
             done.seconds = time.monotonic() - started
             longest = max(longest or 0.0, done.seconds)
             state.history.append(done)
             state.next_epoch = epoch + 1
             saver.epoch_done(last=epoch + 1 == settings.epochs)
             on_epoch(done)
-    except DivergedError:
-        saver.flush()
-        raise
     except Interrupted as interruption:
         saver.flush()
         where = f"{state.next_epoch} of {settings.epochs} epochs are done"
         raise type(interruption)(f"{interruption}, {where}") from None
+    except Exception:
+        saver.flush()
+        raise
     if average is not None:
         detector.load_state_dict(average.module.state_dict())
     return state, step.how

@@ -34,7 +34,8 @@ class MXNetAdagrad(torch.optim.Optimizer):
                 continue
             grads = [p.grad for p in params]
             for p in params:
-                self.state[p].setdefault("history", torch.zeros_like(p))
+                if "history" not in self.state[p]:
+                    self.state[p]["history"] = torch.zeros_like(p)
             history = [self.state[p]["history"] for p in params]
             torch._foreach_addcmul_(history, grads, grads)
             root = torch._foreach_add(history, group["eps"])
@@ -113,7 +114,7 @@ def _make(model: nn.Module, settings: Settings, on_host: bool) -> torch.optim.Op
         more["eps"] = 1e-10
     if settings.optimizer in ("adam", "adamw") and not on_host:
         more["capturable"] = True
-    return create_optimizer_v2(
+    optimizer = create_optimizer_v2(
         model,
         opt=settings.optimizer,
         lr=settings.lr,
@@ -121,6 +122,11 @@ def _make(model: nn.Module, settings: Settings, on_host: bool) -> torch.optim.Op
         filter_bias_and_bn=False,  # the published recipes decay every parameter alike
         **more,
     )
+    if settings.optimizer == "sgd":
+        # torch's makes them in its first step, and fails where a part of a network joins later
+        for p in model.parameters():
+            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

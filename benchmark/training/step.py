@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.memory import is_out_of_memory
 from detectors.base import Detector
 from losses import supervise
 from losses.base import Loss
@@ -84,18 +85,24 @@ class GraphedStep:
         self, step: Step, capture: Callable[[Callable[[], None]], Callable[[], None]]
     ) -> None:
         self.step, self._capture = step, capture
-        self.how = "graph"
+        self._refused: str | None = None  # why there is no graph
+        self._replays = 0
         if not step.loss.capturable:
-            self.how = f"eager: the loss {step.loss.name} cannot be captured"
+            self._refused = f"eager: the loss {step.loss.name} cannot be captured"
         self._probe = copy.deepcopy(step.loss).cpu()
         self._phase: Any = None
         self._steps = 0  # of this phase
         self._replay: Callable[[], None] | None = None
 
+    @property
+    def how(self) -> str:
+        """For the record: `graph`, or `eager` and why."""
+        return self._refused or ("graph" if self._replays else "eager: too few steps for a graph")
+
     def begin_epoch(self, epoch: int) -> None:
         """See `Step.begin_epoch`."""
         self.step.begin_epoch(epoch)
-        if self.how != "graph":
+        if self._refused:
             return
         self._probe.warm_epoch = self.step.loss.warm_epoch
         phase = phase_of(self.step.detector, self._probe, epoch)
@@ -105,7 +112,7 @@ class GraphedStep:
     def __call__(self, images: Tensor, target: Tensor) -> Tensor:
         """See `Step`."""
         self._steps += 1
-        if self.how != "graph" or self._steps <= EAGER_STEPS:
+        if self._refused or self._steps <= EAGER_STEPS:
             return self.step(images, target)
         if self._replay is None and not self._captured(images, target):
             return self.step(images, target)
@@ -113,6 +120,7 @@ class GraphedStep:
         self._images.copy_(images)
         self._target.copy_(target)
         self._replay()
+        self._replays += 1
         return self._value
 
     def _captured(self, images: Tensor, target: Tensor) -> bool:
@@ -125,8 +133,12 @@ class GraphedStep:
         try:
             self._replay = self._capture(work)
         except Exception as error:  # whatever an operation raises that cannot be captured
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self.how = f"eager: no CUDA graph ({reason})"
+            # ending a broken capture raises another error over the one that broke it
+            cause = error.__context__ or error
+            if is_out_of_memory(cause):
+                raise cause from None
+            reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+            self._refused = f"eager: no CUDA graph ({reason})"
             print(f"the step cannot be captured, it goes on eagerly: {reason}", flush=True)
             self.step.optimizer.zero_grad()
             return False

@@ -27,6 +27,7 @@ class Stop:
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
+        self.started = time.time()
         self.heard = False  # whether anybody calls `check` from now on
         self.asked = False
 
@@ -45,6 +46,16 @@ class Stop:
         """
         if self.asked:
             raise Interrupted("stopped")
+
+    def expected(self, seconds: float | None) -> float | None:
+        """How long the first epoch of this session may take, judged by those of earlier ones.
+
+        Nothing where such an epoch would never end within a session, as on another machine: then
+        it is tried.
+        """
+        if seconds is None or self.deadline is None:
+            return None
+        return seconds if MARGIN * seconds < self.deadline - self.started else None
 
     def check_epoch(self, seconds: float | None) -> None:
         """Leave if the next epoch would not end in time.

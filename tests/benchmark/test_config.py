@@ -58,7 +58,7 @@ def test_value_out_of_range_is_named(key, value):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("9m", 540), ("1h30m", 5400), ("2h5s", 7205), ("45", 45), (12.5, 12.5)],
+    [("90s", 90), ("9m", 540), ("1h30m", 5400), ("2h5s", 7205), ("45", 45), (22.5, 22.5)],
 )
 def test_a_time_limit_is_seconds_or_has_units(text, seconds):
     assert build(Plan, {"output": "x", "time_limit": text}).time_limit == seconds
@@ -69,7 +69,7 @@ def test_a_time_limit_is_seconds_or_has_units(text, seconds):
     [
         ("time_limit", "nine", "90s, 9m, 1h30m"),
         ("time_limit", "", "90s, 9m, 1h30m"),
-        ("time_limit", 0, "greater than 0"),
+        ("time_limit", 7, "equal to 20"),
         ("jobs_per_device", "x", "a number from 1 on, or auto"),
         ("jobs_per_device", 0, "a number from 1 on, or auto"),
         ("cuda_graph", "on", "'off' or 'auto'"),

@@ -39,7 +39,7 @@ def saved(folder, last=True, **state):
     state = State(**{"next_epoch": 1, "history": [EPOCH], "origin": ORIGIN} | state)
     saver = Saver(folder, model, optimizer, None, state)
     for rule in state.best:
-        saver.keep_best(rule, model)
+        saver.keep_best(rule, 0, model)
     saver.epoch_done(last=last)
     return model, optimizer, saver
 
@@ -77,7 +77,7 @@ def test_a_checkpoint_always_finds_its_best_weights(folder):
     """Killed between the two writes, or after a better epoch: the old pair is still there."""
     model, _, saver = saved(folder, best={"best-val": Best(0, 0.2), "best-test": Best(0, 0.1)})
     saver.state.best["best-val"] = Best(3, 0.4)
-    saver.keep_best("best-val", model)
+    saver.keep_best("best-val", 3, model)
     with pytest.MonkeyPatch.context() as patch:
         real = checkpoints.save
 
@@ -96,6 +96,23 @@ def test_a_checkpoint_always_finds_its_best_weights(folder):
     assert state.best["best-val"] == Best(0, 0.2)
     saver.epoch_done(last=True)
     assert {path.name for path in folder.all_best()} == {"best-val-3.pt", "best-test-0.pt"}
+
+
+def test_the_best_of_an_epoch_that_was_not_finished_is_not_written(folder):
+    """Stopped while the second rule was scored: the first has found a new best already."""
+    model, _, saver = saved(folder, last=False, best={"best-val": Best(0, 0.2)})
+    before = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 1
+    saver.state.best |= {"best-val": Best(1, 0.3), "best-test": Best(1, 0.3)}
+    for rule in saver.state.best:
+        saver.keep_best(rule, 1, model)
+    saver.flush()
+    assert [path.name for path in folder.all_best()] == ["best-val-0.pt"]
+    assert torch.equal(load(folder.best("best-val", 0))["weight"], before)
+    other = nn.Linear(3, 1)
+    state = resume(folder, other, make_optimizer(other, Settings()), None, ORIGIN)
+    assert state.best == {"best-val": Best(0, 0.2)}
 
 
 def test_a_checkpoint_without_its_best_weights_starts_anew(folder, capsys):

@@ -55,3 +55,26 @@ def test_a_rate_on_the_device_changes_nothing_but_rounding(name):
     assert optimizers[0].param_groups[0]["lr"] is lr  # filled, not replaced: a graph reads it there
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["adagrad", "mxnet_adagrad", "adam", "adamw", "sgd"])
+@pytest.mark.parametrize("on_host", [False, True])
+def test_a_part_of_a_network_may_join_later(name, on_host):
+    """As MSHNet's heads after the warm-up; it then steps as one that starts there."""
+    torch.manual_seed(0)
+    early, late = nn.Linear(3, 2), nn.Linear(3, 2)
+    both = nn.ModuleList([early, late])
+    optimizer = make_optimizer(both, Settings(optimizer=name, lr=0.1), on_host)
+    fresh = copy.deepcopy(late)
+    alone = make_optimizer(fresh, Settings(optimizer=name, lr=0.1), on_host)
+    x = torch.randn(4, 3)
+    for step in range(4):
+        optimizer.zero_grad()
+        y = early(x).square().mean() + (late(x).square().mean() if step > 1 else 0)
+        y.backward()
+        optimizer.step()
+        if step > 1:
+            alone.zero_grad()
+            fresh(x).square().mean().backward()
+            alone.step()
+    torch.testing.assert_close(late.weight, fresh.weight)

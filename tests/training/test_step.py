@@ -244,6 +244,37 @@ def test_what_says_it_cannot_be_captured_is_not_tried():
     assert create_loss("sls_centroid").capturable
 
 
+def test_a_capture_that_runs_out_of_memory_is_no_reason_to_go_on_slowly():
+    """Ending the broken capture raises an error of its own; the first one counts."""
+
+    def capture(_):
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        trained(capture, create_loss("sls"))
+
+
+def test_a_graph_that_was_never_used_is_not_claimed():
+    step = GraphedStep(
+        Step(Net(), Net(), create_loss("sls"), None, None, None, nullcontext), Recorder()
+    )
+    assert step.how == "eager: too few steps for a graph"
+
+
+def test_the_error_that_broke_a_capture_is_named():
+    def capture(_):
+        try:
+            raise RuntimeError("a read of a value")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    _, _, step = trained(capture, create_loss("sls"))
+    assert step.how == "eager: no CUDA graph (a read of a value)"
+
+
 def test_a_capture_that_fails_falls_back_and_says_so(capsys):
     def capture(_):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")

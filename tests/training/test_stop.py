@@ -29,3 +29,12 @@ def test_no_epoch_is_started_that_would_not_end_in_time(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1001.0)
     with pytest.raises(Interrupted, match="time limit"):
         stop.check_epoch(None)
+
+
+def test_earlier_sessions_tell_how_long_an_epoch_takes_but_never_for_ever(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 900.0)
+    stop = Stop(deadline=1000.0)
+    assert stop.expected(50.0) == 50.0
+    assert stop.expected(None) is None
+    assert stop.expected(600.0) is None  # of a slower machine: else it would wait for ever
+    assert Stop().expected(50.0) is None
