@@ -20,6 +20,8 @@ from benchmark.training.optim import make_average, make_optimizer
 from benchmark.training.step import GraphedStep, Step, cuda_capture, side_stream
 from benchmark.training.stop import Stop
 from losses import create_loss
+from losses.base import Loss
+from losses.soft_iou import SoftIoULoss
 from tests.gpu.judge import Judge, Skip, check
 from tests.gpu.networks import scenes, trained
 from tests.gpu.numerics import CPU
@@ -133,15 +135,49 @@ def graph(judge: Judge) -> None:
             judge.notes.append(f"{case.detector} {eager['ms']:.1f} to {ours['ms']:.1f} ms")
 
 
+class Reading(SoftIoULoss):
+    """Takes its value to the host, which no graph can hold."""
+
+    name = "reading"
+
+    def forward(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:
+        """As soft IoU."""
+        value = super().forward(logits, target, epoch)
+        assert value.item() >= 0
+        return value
+
+
+@check(seconds=60)
+def fallback(judge: Judge) -> None:
+    """A capture that fails: its reason is told, and the steps after it, drop-out too, are eager."""
+
+    def broken(work: Callable[[], None]) -> Callable[[], None]:
+        if judge.cuda:
+            return cuda_capture(work)
+        raise RuntimeError("broken on purpose")
+
+    case = Case("acm:port" if judge.small else "acm", "soft_iou", {})
+    eager = take_steps(judge, case, None, Reading())
+    with side_stream(judge.device) if judge.cuda else nullcontext():
+        ours = take_steps(judge, case, broken, Reading())
+    judge.need(ours["how"].startswith("eager: no CUDA graph ("), f"steps taken: {ours['how']}")
+    judge.note("how", ours["how"])
+    for key in ("losses", "weights"):
+        judge.same(key, ours[key], eager[key])
+
+
 def replayed(work: Callable[[], None]) -> Callable[[], None]:
     """Stands for CUDA's capture on a CPU: computes nothing at first."""
     return work
 
 
-def take_steps(judge: Judge, case: Case, capture: Callable | None) -> dict[str, Any]:
-    """Two epochs before the end of the warm-up and two after it."""
+def take_steps(
+    judge: Judge, case: Case, capture: Callable | None, loss: Loss | None = None
+) -> dict[str, Any]:
+    """Two epochs before the end of the warm-up and two after it, by the case's loss or another."""
     config = settings(judge.small, epochs=4, warm_epoch=1, **case.more)
-    detector, loss = make(case.detector, judge.device), create_loss(case.loss).to(judge.device)
+    detector = make(case.detector, judge.device)
+    loss = (loss or create_loss(case.loss)).to(judge.device)
     detector.warm_epoch = loss.warm_epoch = config.warm_epoch
     optimizer, average = make_optimizer(detector, config), make_average(detector, config)
     step: Any = Step(detector, detector, loss, optimizer, average, config.clip_grad, nullcontext)
