@@ -102,6 +102,7 @@ def acm(tmp_path_factory):
     return path, detector, text
 
 
+@pytest.mark.extra
 def test_computes_the_same_at_other_sizes_and_batches(acm):
     path, detector, _ = acm
     assert_same(path, detector, (1, 64, 64), (3, 48, 96), (1, 16, 112))

@@ -79,6 +79,7 @@ def test_failures_stay_in_their_cell(tmp_path):
     assert again.returncode == 1
 
 
+@pytest.mark.extra
 def test_good_data_runs(sirst, tmp_path):
     result = sirst_run(sirst, tmp_path / "out")
     assert result.returncode == 0, result.stdout
@@ -109,6 +110,7 @@ def test_unknown_detector(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a torch that sees no GPU")
+@pytest.mark.extra
 def test_a_device_that_does_not_come_up_is_left_out(tmp_path):
     """A driver that lists a card which torch cannot use; the cells after three are not started."""
     tool = tmp_path / "nvidia-smi"

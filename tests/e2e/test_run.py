@@ -177,6 +177,7 @@ def test_weights_of_a_run_score_the_same_without_training(finished, tmp_path):
     assert "weights do not fit acm" in misfit.stdout
 
 
+@pytest.mark.extra
 def test_adding_a_detector_takes_one_file(tmp_path):
     """What CONTRIBUTING.md says, done: its own example file in list, matrix, tables, tests."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -210,7 +211,7 @@ def test_adding_a_detector_takes_one_file(tmp_path):
     assert int(contract.stdout.rpartition(" passed")[0].split()[-1]) > 15
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_a_reference_preset_gives_rows_of_two_rules_from_one_training(tmp_path):
     """The last epoch, and the best on the test set by the IoU of the protocol that is named."""
     starts = tmp_path / "starts"
