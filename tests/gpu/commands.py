@@ -183,7 +183,7 @@ def no_gpu(judge: Judge) -> None:
 @check(seconds=140)
 def time_limit(judge: Judge) -> None:
     """A run whose time is over ends in time with code 75, and the same command goes on."""
-    output, limit = judge.folder / "limit", 18 if judge.small else 25
+    output, limit = judge.folder / "limit", 25
     epochs = 2 * limit  # of 1.2 s each
     command = (
         *TINY, "--detectors", "ok_net", "--loss", "sls", "--epochs", epochs, "--set",

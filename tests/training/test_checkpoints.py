@@ -141,6 +141,7 @@ def test_other_images_name_the_remedy(folder):
 
 
 @pytest.mark.parametrize("name", ["adagrad", "mxnet_adagrad", "adam", "adamw", "sgd"])
+@pytest.mark.filterwarnings("ignore:.*meta parameter")
 def test_a_checkpoint_of_a_cpu_goes_on_elsewhere_and_back(name, tmp_path):
     """What stays on the host and what goes to the device is as in a fresh optimizer there.
 
