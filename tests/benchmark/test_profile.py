@@ -185,6 +185,7 @@ def test_what_was_measured_is_kept(measured: Measured, monkeypatch: pytest.Monke
     assert measured.line("failed tiny folded (1/1)")
 
 
+@pytest.mark.extra
 def test_command_prints_and_writes_the_table(plugins: Path, tmp_path: Path) -> None:
     options = ["--side", "64", "--threads", "1", "--plugins", plugins, "--output", tmp_path]
     result = run("profile", "--detectors", "normed,tiny", "--fuse", *options)
