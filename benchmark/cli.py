@@ -155,7 +155,14 @@ def benchmark(
                      help="measure each detector's latency after the runs [default: profile]"),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", rich_help_panel=WHERE, help="print the matrix and stop")
+        bool,
+        typer.Option("--dry-run", rich_help_panel=WHERE,
+                     help="print the matrix, what was found and how long it takes, and stop"),
+    ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", rich_help_panel=WHERE,
+                     help="with --dry-run: measure this device for the time, some seconds"),
     ] = False,
     version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
 ) -> None:  # fmt: skip
@@ -182,13 +189,13 @@ def benchmark(
     options |= parse_set(set_ or [])
     from benchmark.launch import launch
 
-    raise typer.Exit(launch(preset, options, dry_run, commands.out))
+    raise typer.Exit(launch(preset, options, dry_run, measure, commands.out))
 
 
 app.command(name="list")(commands.list_)
 for command in (
     commands.show, commands.report, commands.profile, commands.predict, commands.evaluate,
-    commands.export, commands.docs, commands.losses,
+    commands.export, commands.docs, commands.losses, commands.clear,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(dataset_commands.app, name="datasets")
@@ -206,8 +213,9 @@ def main(arguments: list[str] | None = None) -> int:
         result = command.main(arguments, prog_name="run_benchmark.py", standalone_mode=False)
         return int(result or 0)
     except UserError as error:
-        err.print("[red]error:[/] ", end="")
-        err.print(str(error), markup=False, highlight=False)
+        for problem in error.args:
+            err.print("[red]error:[/] ", end="")
+            err.print(problem, markup=False, highlight=False)
         return 2
     except OSError as error:
         err.print("[red]error:[/] ", end="")

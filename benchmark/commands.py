@@ -47,6 +47,10 @@ def report(
             "for the best Pd within that rate; chosen on the test set, and labelled so",
         ),
     ] = None,
+    without_failed: Annotated[
+        bool,
+        typer.Option("--without-failed", help="leave out cells that have no result"),
+    ] = False,
 ) -> None:
     """Rebuild tables and figures from the records in a folder, without running anything.
 
@@ -57,7 +61,20 @@ def report(
 
     if not folder.is_dir():
         raise UserError(f"report {folder}: no such folder")
-    write_report(folder, out, parse_point(at) if at is not None else None)
+    write_report(folder, out, parse_point(at) if at is not None else None, without_failed)
+
+
+def clear(
+    what: Annotated[
+        str, typer.Argument(help="failed (also out of memory, diverged), or the id of a run")
+    ],
+    results: Annotated[Path, typer.Option(help="where runs are looked for")] = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Delete the folders of failed runs, or of one run, after showing them and asking."""
+    from benchmark.clear import clear as delete
+
+    delete(what, results, yes, out)
 
 
 def show(
@@ -108,13 +125,13 @@ def profile(
     """
     import detectors as package
     from benchmark.listing import load_plugins
-    from benchmark.plan.matrix import preflight
+    from benchmark.preflight.disk import make_output
     from benchmark.profile import profile_detectors
     from benchmark.report.cost_table import write_cost_table
 
     load_plugins(plugins)
     names = package.REGISTRY.match([detectors])
-    preflight(output)
+    make_output(output)
     profiles, failed = profile_detectors(
         names, output, device, out, side, batch, threads, precision, fuse, plugins, force
     )

@@ -62,6 +62,19 @@ class Settings(_Strict):
     warm_epoch: int = Field(
         5, ge=-1, description="last warm-up epoch of MSHNet and SLS, counted from 0; -1: none"
     )
+    warm_loss: str | None = Field(
+        None, description="loss of the first epochs, in place of the run's own"
+    )
+    warm_loss_share: float = Field(
+        0.0, ge=0, lt=1, description="share of the epochs that are trained with `warm_loss`"
+    )
+    output_bias: float | None = Field(
+        None,
+        ge=-20,
+        le=20,
+        description="what the biases of the output layers start from: -4 says that 2 % of the "
+        "pixels are targets; none: as torch draws them",
+    )
     augmentation: Literal["scale", "patch"] = Field(
         "scale",
         description="scale: flip, random scale, crop, blur (MSHNet, DNANet); patch: crop at native "
@@ -124,6 +137,15 @@ class Settings(_Strict):
         return tuple(sorted(set(also) - {info.data.get("selection")}))
 
     @model_validator(mode="after")
+    def _warm_loss_needs_epochs(self) -> Settings:
+        if (self.warm_loss is None) != (self.warm_loss_share == 0):
+            raise ValueError(
+                f"warm_loss {self.warm_loss} with warm_loss_share {self.warm_loss_share:g}: "
+                "set both, or neither"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _best_needs_validation(self) -> Settings:
         if self.epochs and self.val_fraction == 0:
             for key, rules, remedy in (
@@ -134,6 +156,11 @@ class Settings(_Strict):
                     raise ValueError(f"{key} best-val needs val_fraction above 0; or {remedy}")
         return self
 
+    @property
+    def warm_loss_epochs(self) -> int:
+        """So many epochs are trained with `warm_loss`; never all."""
+        return max(min(round(self.warm_loss_share * self.epochs), self.epochs - 1), 0)
+
     def without_training(self) -> Settings:
         """These settings for a run that only scores: whatever belongs to training is at default."""
         kept = ("limit", "precision", "protocols", "selection", "weights")
@@ -142,7 +169,8 @@ class Settings(_Strict):
 
 TRAINING = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warm_epoch",
-    "augmentation", "base_size", "scale_jitter", "crop_size", "positive_crops", "clip_grad", "ema",
+    "warm_loss", "warm_loss_share", "output_bias", "augmentation", "base_size", "scale_jitter",
+    "crop_size", "positive_crops", "clip_grad", "ema",
 )  # fmt: skip
 """The settings that make up a recipe."""
 

@@ -41,6 +41,46 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def cpu_computes_bf16() -> bool:
+    """Whether the processor multiplies bf16 numbers (AMX or AVX512-BF16)."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return bool({"amx_tile", "avx512_bf16"} & words)
+
+
+def host_memory() -> int | None:
+    """Memory with swap that this process may use, bytes; None where that cannot be told."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        sizes = {key: value.split()[0] for key, _, value in (line.partition(":") for line in lines)}
+        limits = [1024 * (int(sizes["MemTotal"]) + int(sizes["SwapTotal"]))]
+    except (OSError, LookupError, ValueError):
+        with suppress(AttributeError, ValueError, OSError):
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return None
+    for path in _cgroup_limits():
+        with suppress(OSError, ValueError):  # not there, or "max"
+            limits.append(int(path.read_text(encoding="utf-8")))
+    return min(limits)
+
+
+def _cgroup_limits() -> list[Path]:
+    """Where the limits of this process's control groups stand, of version 2 and 1."""
+    root = Path("/sys/fs/cgroup")
+    own = [root / "memory.max", root / "memory/memory.limit_in_bytes"]
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, kinds, group = line.split(":", 2)
+            if not kinds:
+                place = root / group.lstrip("/")
+                own += [p / "memory.max" for p in (place, *place.parents) if root in p.parents]
+            elif "memory" in kinds.split(","):
+                own.append(root / "memory" / group.lstrip("/") / "memory.limit_in_bytes")
+    return own
+
+
 class Gpu(NamedTuple):
     """A GPU, or an instance of one that is in MIG mode."""
 
@@ -87,6 +127,18 @@ def devices(option: str) -> list[str]:
 def find_gpu(device: str) -> Gpu:
     """The GPU that is `cuda:K` here."""
     return _visible_gpus()[_number(device)][1]
+
+
+def gpu_memory(device: str) -> int | None:
+    """All memory of `cuda:K`, bytes; None where that cannot be told, as of a MIG instance."""
+    uuid = find_gpu(device).uuid
+    try:
+        text = ask_nvidia_smi("--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits")
+    except subprocess.TimeoutExpired:
+        return None
+    rows = (line.partition(",") for line in (text or "").splitlines())
+    sizes = {name.strip(): size.strip() for name, _, size in rows}
+    return int(sizes[uuid]) * 2**20 if sizes.get(uuid, "").isdecimal() else None
 
 
 def device_environment(device: str) -> dict[str, str]:

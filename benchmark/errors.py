@@ -9,7 +9,19 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Names the file or option, the value and the remedy; the command line exits with 2."""
+    """Names the file or option, the value and the remedy; the command line exits with 2.
+
+    Where several things are wrong at once, each is an argument of its own.
+    """
+
+
+@contextmanager
+def collecting(problems: list[str]) -> Iterator[None]:
+    """What is wrong inside is added to `problems`, and what follows goes on."""
+    try:
+        yield
+    except UserError as error:
+        problems += error.args
 
 
 def describe_os_error(error: OSError) -> str:

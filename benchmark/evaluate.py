@@ -34,7 +34,7 @@ from benchmark.evaluation.scoring import finish
 from benchmark.execute.crops import save_crops
 from benchmark.maps import Maps, some
 from benchmark.plan.job import Job
-from benchmark.plan.matrix import preflight
+from benchmark.preflight.disk import make_output
 from benchmark.record import Cell, Data, Environment, Record, Scores
 from benchmark.store import RunFolder, write_atomic
 from datasets.base import Sample, content_hash
@@ -102,7 +102,7 @@ def evaluate(
     found = maps.open_maps(paths, console)
     names, left_out = _scorable(asked, every, found, truth.samples, predictions)
     levels = _thresholds(found, console) if thresholds == "distinct" else None
-    preflight(output)
+    make_output(output)
     scores, notes = _score(found, truth, names, levels, console)
     notes = [f"{method.name}, seed {method.seed}: maps: {found.describe()}", *left_out, *notes]
     if found.top <= 0.5:

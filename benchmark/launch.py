@@ -16,10 +16,15 @@ import datasets
 import detectors
 import losses
 from benchmark.config import Plan, build, check_values, read_preset, split_keys
-from benchmark.environment import devices
+from benchmark.console import duration
 from benchmark.errors import UserError, describe_os_error
 from benchmark.naming import short_dataset
-from benchmark.plan.matrix import Cell, make_matrix, preflight
+from benchmark.plan.matrix import Cell, make_matrix
+from benchmark.preflight import Outlook, look_ahead, refuse
+from benchmark.preflight.cost import declared
+from benchmark.preflight.disk import make_output
+from benchmark.preflight.hours import learn
+from benchmark.preflight.show import describe_hours, print_outlook
 from benchmark.registry import add_plugins
 
 if TYPE_CHECKING:
@@ -29,21 +34,26 @@ MORE_TO_DO = 75
 """Exit code of a run whose time was over before its cells were done: EX_TEMPFAIL, "try again"."""
 
 
-def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console) -> int:
+def launch(
+    preset: str, options: dict[str, Any], dry_run: bool, measure: bool, console: Console
+) -> int:
     """Run (or print) the matrix that preset and options describe.
 
     Args:
         preset: name or path of the preset.
         options: keys and values of the command line.
-        dry_run: only print.
+        dry_run: only print what would run, and how long it would take.
+        measure: the speed of the device first; with `dry_run` only.
         console: for everything that is said.
 
     Returns:
         Exit code: 0 if every cell is done, `MORE_TO_DO` if the time was over before, else 1.
 
     Raises:
-        UserError: see `make_matrix` and `preflight`.
+        UserError: see `make_matrix` and `preflight.look_ahead`; nothing has been written then.
     """
+    if measure and not dry_run:
+        raise UserError("--measure: measures for an estimate of the time; use it with --dry-run")
     started = time.time()
     preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
     check_values(preset_plan, preset_settings, f"--preset {preset}")
@@ -55,42 +65,41 @@ def launch(preset: str, options: dict[str, Any], dry_run: bool, console: Console
     plan: Plan = build(Plan, values)
     if plan.plugins is not None:
         add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
-    if plan.device != "auto":
-        devices(plan.device)  # refuses what is not there
     if plan.weights is not None:
         settings["weights"] = _identify_weights(plan)
     cells = make_matrix(plan, preset_settings, settings)
+    todo = _in_order([c for c in cells if c.skip_reason is None], plan)
+    outlook = look_ahead(todo, plan, measure)
     if dry_run:
-        console.print(matrix_table(cells, plan))
+        console.print(matrix_table(cells, plan, outlook))
+        print_outlook(outlook, todo, plan, console)
+    refuse(outlook)
+    if dry_run:
         return 0
 
-    preflight(plan.output)
+    make_output(plan.output)
     from benchmark.execute.local import START_SECONDS, run_cells
 
-    todo = [c for c in cells if c.skip_reason is None]
     skipped = [c for c in cells if c.skip_reason is not None]
-    console.print(
+    _say(
+        console,
         f"{len(cells)} cells: {len(todo)} to run, {len(skipped)} skipped -> {plan.output}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )
+    if outlook.hours is not None and outlook.hours.cells:
+        _say(console, describe_hours(outlook.hours))
     for cell in skipped:
         if cell.state != "done":
             text = f"skip   {cell.job.label}: {cell.skip_reason}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     deadline = None if plan.time_limit is None else started + plan.time_limit
-    if plan.order == "seed-first":
-        place = {seed: number for number, seed in enumerate(plan.seeds)}
-        todo = sorted(todo, key=lambda cell: place.get(cell.job.seed, -1))  # -1: not trained
-    else:
-        todo = _heavy_first(todo)
     try:
         outcomes = run_cells(todo, plan, console, deadline)
     except KeyboardInterrupt:
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
 
+    assert outlook.site is not None  # or it would have been refused
+    learn([outcome.cell for outcome in outcomes], outlook.site)
     over = deadline is not None and (
         time.time() > deadline - START_SECONDS or any(o.status == "paused" for o in outcomes)
     )
@@ -145,13 +154,14 @@ def _identify_weights(plan: Plan) -> str:
     return f"{plan.weights.name} sha256:{digest}"
 
 
-def _heavy_first(cells: list[Cell]) -> list[Cell]:
-    """Large detectors first, so that none is left running alone at the end."""
-
-    def macs(cell: Cell) -> float:
-        return detectors.REGISTRY.get(cell.job.detector).data.get("cost", {}).get("macs", 0.0)
-
-    return sorted(cells, key=macs, reverse=True)
+def _in_order(cells: list[Cell], plan: Plan) -> list[Cell]:
+    """Seed by seed, or large detectors first, so that none is left running alone at the end."""
+    if plan.order == "seed-first":
+        place = {seed: number for number, seed in enumerate(plan.seeds)}
+        return sorted(cells, key=lambda cell: place.get(cell.job.seed, -1))  # -1: not trained
+    return sorted(
+        cells, key=lambda cell: declared(cell.job.detector).get("macs", 0.0), reverse=True
+    )
 
 
 def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
@@ -196,8 +206,9 @@ def _report(output: Path, console: Console) -> bool:
     return True
 
 
-def matrix_table(cells: list[Cell], plan: Plan) -> Table:
-    """The matrix with the state of each cell."""
+def matrix_table(cells: list[Cell], plan: Plan, outlook: Outlook) -> Table:
+    """The matrix with the state of each cell, and the time that it takes where that is known."""
+    times = outlook.hours.cells if outlook.hours else {}
     counts = {}
     for cell in cells:
         counts[cell.state] = counts.get(cell.state, 0) + 1
@@ -207,12 +218,14 @@ def matrix_table(cells: list[Cell], plan: Plan) -> Table:
         title_justify="left",
         box=None,
     )
-    for name in ("dataset", "detector", "loss", "seed", "epochs", "batch", "id", "state"):
-        table.add_column(name, justify="right" if name in ("seed", "epochs", "batch") else "left")
+    right = ("seed", "epochs", "batch", "time")
+    for name in ("dataset", "detector", "loss", "seed", "epochs", "batch", "time", "id", "state"):
+        table.add_column(name, justify="right" if name in right else "left")
     for cell in cells:
         job, s = cell.job, cell.job.settings
         state = f"skip: {cell.skip_reason}" if cell.skip_reason else cell.state
         dataset = short_dataset(job.dataset)
+        time = duration(times[job.id]) if job.id in times else ""
         table.add_row(dataset, job.detector, job.loss, str(job.seed), str(s.epochs),
-                      str(s.batch_size), job.id, escape(state))  # fmt: skip
+                      str(s.batch_size), time, job.id, escape(state))  # fmt: skip
     return table

@@ -175,6 +175,15 @@ class Selected(_Part):
     scores: dict[str, Scores]  # by protocol name
 
 
+class Untrained(_Part):
+    """What the network answered before its first training step."""
+
+    part: Literal["val", "test"]  # whose images: of the validation part, or of the test set
+    images: int  # the first so many of them
+    protocol: str
+    metrics: dict[str, float]
+
+
 class Record(_Part):
     """Everything that is known about one run."""
 
@@ -192,6 +201,8 @@ class Record(_Part):
     scores: dict[str, Scores] = {}  # by protocol name
     others: dict[str, Selected] = {}  # by selection rule, without that of the run itself
     history: list[Epoch] = []
+    # None: not trained, trained from given weights, or in a record from before it was measured
+    untrained: Untrained | None = None
     cost: Cost | None = None
     error: str | None = None  # one line
     traceback: str | None = None

@@ -4,6 +4,7 @@ OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
     job.json        the resolved settings
     checkpoint.pt   a finished epoch, to resume from; at most a minute old while it trains
     best-*.pt       the weights of the best epoch so far, by rule of selection and epoch
+    untrained.json  what the network answered before its first step
     weights.pt      the weights that were scored
     record.json     the result; written last
     log.txt         what the worker printed
@@ -59,6 +60,7 @@ class RunFolder:
         self.job = path / "job.json"
         self.record = path / "record.json"
         self.checkpoint = path / "checkpoint.pt"
+        self.untrained = path / "untrained.json"
         self.weights = path / "weights.pt"
         self.crops = path / "crops.npz"
         self.log = path / "log.txt"
@@ -74,7 +76,7 @@ class RunFolder:
 
     def discard_checkpoint(self) -> None:
         """Remove what only a training that goes on needs."""
-        for path in (self.checkpoint, *self.all_best()):
+        for path in (self.checkpoint, self.untrained, *self.all_best()):
             path.unlink(missing_ok=True)
 
     def lock(self) -> FileLock:

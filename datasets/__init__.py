@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.registry import Registry
 
 if TYPE_CHECKING:
-    from datasets.base import Dataset, Item
+    from datasets.base import Dataset, Found, Item
     from datasets.layouts import Listing
 
 REGISTRY = Registry("dataset", base="Dataset", package="datasets")
@@ -75,6 +75,19 @@ def load_dataset(
         UserError: unknown name or split, no data root, or a file that is missing or broken.
     """
     return REGISTRY.create(name, data_root(name, root), split, **options)
+
+
+def inspect_dataset(name: str, root: str | Path | None, split: str) -> Found:
+    """What is there of a split, without decoding it.
+
+    Args:
+        name, root, split: as of `load_dataset`.
+
+    Raises:
+        UserError: no data root, nothing of the split is there, or an option out of its range.
+    """
+    entry, chosen = REGISTRY.parse(name)
+    return entry.load().inspect(data_root(name, root), split, **chosen)
 
 
 def list_items(

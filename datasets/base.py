@@ -39,6 +39,22 @@ class Item(NamedTuple):
     mask: Path
 
 
+class Found(NamedTuple):
+    """What is there of a split before anything is decoded.
+
+    Attributes:
+        images: how many; None where only reading tells.
+        pixels: of all of them together; of files that are not there, none.
+        place: where they lie, in words.
+        problems: what will keep the split from being read, a line each.
+    """
+
+    images: int | None
+    pixels: int
+    place: str
+    problems: list[str]
+
+
 class Dataset(Sequence[Sample]):
     """Base of all datasets.
 
@@ -91,6 +107,24 @@ class Dataset(Sequence[Sample]):
     def rule(self) -> str:
         """What decides who is in which split, in a word for tables; "" where there is one way."""
         return self.variant
+
+    @classmethod
+    def inspect(
+        cls,
+        root: Path | None,  # noqa: ARG003  # of whoever overrides this
+        split: str,  # noqa: ARG003
+        variant: str | None = None,  # noqa: ARG003
+        **options: Any,  # noqa: ARG003
+    ) -> Found:
+        """Look for a split without decoding it; where this is not overridden, reading must tell.
+
+        Args:
+            root, split, variant, options: as of the constructor.
+
+        Raises:
+            UserError: an option out of its range, or nothing of the split is there.
+        """
+        return Found(None, 0, "", [])
 
     @abstractmethod
     def read(self) -> list[Sample]:

@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.environment import cpu_count
 from benchmark.errors import UserError
 from datasets.base import Item, Sample
-from datasets.files import Mask, read_grey, read_mask
+from datasets.files import Mask, read_grey, read_mask, read_size
 from datasets.layouts import some
 
 
@@ -29,7 +29,8 @@ def decode_all(items: Sequence[Item]) -> tuple[list[Sample], list[str]]:
 
     from benchmark.console import with_progress
 
-    _check_there(items)
+    if missing := _missing(items):
+        raise UserError(missing)
     samples, masks, errors = [], [], []
     with ThreadPoolExecutor(cpu_count()) as pool:  # decoders do not hold Python's lock
         waiting = [pool.submit(_decode, item) for item in items]
@@ -50,17 +51,40 @@ def decode_all(items: Sequence[Item]) -> tuple[list[Sample], list[str]]:
     return samples, [m.note for m in masks if m.note] + _stray(masks) + _inverted(masks)
 
 
-def _check_there(items: Sequence[Item]) -> None:
-    """Refuse a split with missing files before anything is decoded."""
+def look_at(items: Sequence[Item]) -> tuple[int, list[str]]:
+    """Whether the files of a split are there and begin as images do; nothing is decoded.
+
+    Returns:
+        The pixels of all images together, and what is wrong, a line for missing files and one for
+        others.
+    """
+    missing = _missing(items)
+    pixels, errors = 0, []
+    for item in items:
+        for path in (item.image, item.mask):
+            if missing and not path.is_file():
+                continue
+            try:
+                height, width = read_size(path)
+            except UserError as error:
+                errors.append(str(error))
+            else:
+                pixels += height * width if path is item.image else 0
+    broken = [_in_one_line(errors, 2 * len(items))] if errors else []
+    return pixels, ([missing] if missing else []) + broken
+
+
+def _missing(items: Sequence[Item]) -> str | None:
+    """One line on the files of a split that are not there; None if all are."""
     paths = [path for item in items for path in (item.image, item.mask)]
     missing = [path for path in paths if not path.is_file()]
-    if not missing:
-        return
     what = "download the dataset again"
+    if not missing:
+        return None
     if len(missing) == 1:
-        raise UserError(f"{missing[0]}: file is missing; {what}")
+        return f"{missing[0]}: file is missing; {what}"
     folders = ", ".join(map(str, dict.fromkeys(path.parent for path in missing)))
-    raise UserError(
+    return (
         f"{folders}: {len(missing)} of {len(paths)} files are missing: "
         f"{some([path.name for path in missing])}; {what}"
     )

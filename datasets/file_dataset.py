@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from benchmark.errors import UserError
 from datasets import cache
-from datasets.base import Dataset, Item, Sample
-from datasets.decode import decode_all
+from datasets.base import Dataset, Found, Item, Sample
+from datasets.decode import decode_all, look_at
 from datasets.layouts import (
     Layout,
     Listing,
@@ -86,6 +86,15 @@ class FileDataset(Dataset):
         get = f". Get it from {source}" if source else ""
         tried = f"; nor is there {', '.join(others)}" if others else ""
         raise UserError(f"{places[0].folder / first}: split list is missing{tried}{get}")
+
+    @classmethod
+    def inspect(
+        cls, root: Path | None, split: str, variant: str | None = None, **options: Any
+    ) -> Found:
+        variant = variant or (cls.variants[0] if cls.variants else "")
+        listing = cls.find(root, split, variant, **options)
+        pixels, problems = look_at(listing.items)
+        return Found(len(listing.items), pixels, str(listing.place.folder), problems)
 
     @classmethod
     def check_split(cls, split: str) -> None:

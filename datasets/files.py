@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -68,7 +69,19 @@ def read_mask(path: Path, shape: tuple[int, int]) -> Mask:
     return Mask(np.asarray(resized), note, greys)
 
 
-def _decode(path: Path, convert) -> np.ndarray:
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image or a mask, from its header alone.
+
+    Raises:
+        UserError: as `read_grey`, as far as the header tells.
+    """
+    return _decode(path, _size)
+
+
+_Read = TypeVar("_Read")
+
+
+def _decode(path: Path, convert: Callable[[Image.Image], _Read]) -> _Read:
     try:
         with Image.open(path) as image:
             return convert(image)
@@ -89,14 +102,24 @@ class _UnfitError(Exception):
     """A sound file whose values cannot be used; says what to do."""
 
 
-def _grey(image: Image.Image) -> np.ndarray:
-    """Grey levels of an open file."""
+def _size(image: Image.Image) -> tuple[int, int]:
+    _check_kind(image)
+    return image.height, image.width
+
+
+def _check_kind(image: Image.Image) -> None:
+    """Refuse an open file whose header says that it has no grey levels of 8 or 16 bit."""
     if image.mode == "F":
         raise _UnfitError("floating-point pixels have no fixed range; save it with 8 or 16 bit")
     if _is_deep_colour(image):
         raise _UnfitError("16-bit colour would be cut to 8 bit; save it as 16-bit grey")
     if getattr(image, "n_frames", 1) > 1:
         raise _UnfitError(f"holds {image.n_frames} pictures; save each as a file")
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Grey levels of an open file."""
+    _check_kind(image)
     if not image.mode.startswith("I"):
         return np.asarray(image.convert("L"))
     values = np.asarray(image)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.errors import UserError
-from datasets.base import Dataset, Sample
-from datasets.scenes.levels import LEVELS
-from datasets.scenes.scene import Scene, make_scene
-from datasets.scenes.sensor import BITS
+from datasets.base import Dataset, Found, Sample
+from datasets.scenes.levels import BITS, LEVELS
+
+if TYPE_CHECKING:
+    from datasets.scenes.scene import Scene
 
 SMALLEST = 32
 """Least side of an image, px: room for the largest targets."""
@@ -63,6 +65,18 @@ class Synthetic(Dataset):
         self.scene_set = SceneSet(variant or "standard", size, train, test, seed, bits)
         super().__init__(root, split, variant)
 
+    @classmethod
+    def inspect(
+        cls,
+        root,  # noqa: ARG003
+        split,
+        variant=None,
+        size: int = 128,
+        **options: int,
+    ) -> Found:
+        count = SceneSet(variant or "standard", size, **options).count(split)
+        return Found(count, count * size * size, "made in memory", [])
+
     def read(self) -> list[Sample]:
         if self.split not in self.splits:
             raise UserError(
@@ -114,6 +128,8 @@ class SceneSet:
 
     def scene(self, split: str, index: int) -> Scene:
         """The same with all that it was made of."""
+        from datasets.scenes.scene import make_scene  # SciPy: a third of a second
+
         stream = [self.seed, list(LEVELS).index(self.level), _STREAM[split], index]
         rng = np.random.default_rng(stream)
         return make_scene(rng, LEVELS[self.level], self.size, self.bits)

@@ -56,9 +56,11 @@ class Detector(nn.Module):
     recipe: ClassVar[dict[str, Any]] = {}
     """The published training recipe, in the names of the harness's settings."""
     cost: ClassVar[dict[str, float]] = {}
-    """Our size, default options: `parameters` (millions) and `macs` (giga, one 256x256 image).
+    """Our size, default options, for one 256x256 image: `parameters` (millions), `macs` (giga) and
+    `activations` (millions of values that training keeps for the way back).
 
-    Decides which runs start first; the contract tests check it."""
+    Decides which runs start first, and how much time and memory they are thought to take; the
+    contract tests check it."""
     published_cost: ClassVar[dict[str, Any]] = {}
     """Size as printed: `parameters` (millions), `flops` (giga, whatever the source means by it),
     `source` (where printed), `difference` (why ours differs, if it does)."""
@@ -67,6 +69,9 @@ class Detector(nn.Module):
     """Values that options may have, where they are few: checked before a run starts."""
     variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
     """What of the above is another for a variant: `{"port": {"stride": 16}}`."""
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """Names of the layers whose results are logits, those of every variant: they are given a bias
+    to start from where a recipe asks for one (`output_bias`)."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
 

@@ -82,11 +82,21 @@ class DNANet(Detector):
         "warm_epoch": -1,
     }
     choices = {"widths": ("one", "two", "three", "four")}
-    cost = {"parameters": 4.697, "macs": 13.93}
+    cost = {"parameters": 4.697, "macs": 13.93, "activations": 122.9}
+    outputs = ("final", "final1", "final2", "final3", "final4")
     variant_data = {
-        "resnet_10": {"cost": {"parameters": 2.612, "macs": 10.902}, "published_cost": {}},
-        "resnet_34": {"cost": {"parameters": 8.793, "macs": 19.678}, "published_cost": {}},
-        "vgg_10": {"cost": {"parameters": 2.456, "macs": 10.06}, "published_cost": {}},
+        "resnet_10": {
+            "cost": {"parameters": 2.612, "macs": 10.902, "activations": 103.4},
+            "published_cost": {},
+        },
+        "resnet_34": {
+            "cost": {"parameters": 8.793, "macs": 19.678, "activations": 151.9},
+            "published_cost": {},
+        },
+        "vgg_10": {
+            "cost": {"parameters": 2.456, "macs": 10.06, "activations": 93.9},
+            "published_cost": {},
+        },
     }
     published_cost = {
         "parameters": 4.697,

@@ -40,7 +40,8 @@ class TimmUNet(Detector):
     source = (
         "github.com/huggingface/pytorch-image-models; arXiv:1505.04597; no published IRSTD result"
     )
-    cost = {"parameters": 3.579, "macs": 4.579}
+    cost = {"parameters": 3.579, "macs": 4.579, "activations": 25.4}
+    outputs = ("head",)
     in_channels = 3
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)

@@ -54,7 +54,8 @@ class UIUNet(Detector):
         "loss": "bce",
         "warm_epoch": -1,
     }
-    cost = {"parameters": 50.541, "macs": 54.298}
+    cost = {"parameters": 50.541, "macs": 54.298, "activations": 171.1}
+    outputs = ("side1", "side2", "side3", "side4", "side5", "side6", "outconv")
     published_cost = {
         "parameters": 50.540,
         "flops": 54.426,

@@ -80,7 +80,8 @@ class UNet(Backbone):
     paper = "U-Net: Convolutional Networks for Biomedical Image Segmentation"
     venue = "MICCAI 2015"
     year = 2015
-    cost = {"parameters": 4.065, "macs": 5.998}
+    cost = {"parameters": 4.065, "macs": 5.998, "activations": 47.6}
+    outputs = ("output_0",)
     source = (
         "arXiv:1505.04597 for the idea; the blocks are those of MSHNet (arXiv:2403.19366), "
         "github.com/Lliu666/MSHNet@7c5194b"

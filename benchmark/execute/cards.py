@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.config import Plan
+from benchmark.environment import cpu_count, devices
+
 MOST_PACKED = 4
 """Runs on a GPU with `--jobs-per-device auto`, where its memory allows; each wants a CPU core."""
 USABLE = 0.95
@@ -88,3 +91,19 @@ class Card:
             return USABLE
         free = USABLE - sum(other.need or 0 for other in self.running) / self.memory
         return free if demand.need is None else min(demand.need / self.memory, free)
+
+
+def make_cards(plan: Plan) -> list[Card]:
+    """The devices that a plan names.
+
+    Raises:
+        UserError: see `devices`.
+    """
+    names = devices(plan.device)
+    jobs = None if plan.jobs_per_device == "auto" else plan.jobs_per_device
+    return [Card(name, jobs, cpu_count() // len(names)) for name in names]
+
+
+def threads_of_a_run(cards: list[Card]) -> int:
+    """CPU threads of a run: results on a CPU depend on them, so all get the same number."""
+    return max(cpu_count() // max(sum(card.most for card in cards), 1), 1)

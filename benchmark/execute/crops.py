@@ -16,19 +16,29 @@ SIDE = 64
 """Side of a crop, px."""
 
 
+def choose(samples: Sequence[Sample]) -> list[Sample]:
+    """What is shown of a test set.
+
+    It depends on the test set alone, so all methods show the same places: images with targets,
+    evenly spaced in the list, centred on their first target.
+    """
+    with_targets = [s for s in samples if s.mask.any()] or list(samples)
+    chosen = [with_targets[i * len(with_targets) // COUNT] for i in range(COUNT)]
+    return list({s.name: s for s in chosen}.values())
+
+
 def save_crops(
     path: Path, samples: Sequence[Sample], predict: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     """Write `crops.npz`: names, images (K, S, S) uint8, masks bool, probs float16.
 
-    The choice depends on the test set alone, so all methods show the same places: images with
-    targets, evenly spaced in the list, centred on their first target.
+    Args:
+        path: the file.
+        samples: the test set.
+        predict: probabilities of an image of `choose`.
     """
-    with_targets = [s for s in samples if s.mask.any()] or list(samples)
-    chosen = [with_targets[i * len(with_targets) // COUNT] for i in range(COUNT)]
-    chosen = list({s.name: s for s in chosen}.values())
     names, images, masks, probs = [], [], [], []
-    for sample in chosen:
+    for sample in choose(samples):
         window = _window(sample.mask)
         grey = sample.image if sample.image.dtype == np.uint8 else (sample.image >> 8)
         names.append(sample.name)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import datasets
 from benchmark import leakage
-from benchmark.errors import UserError
 from benchmark.naming import short_dataset
 from benchmark.plan.job import Job
+from benchmark.plan.parts import check_parts
 from benchmark.record import Data
 from benchmark.training.batches import hold_out
 from datasets.base import Sample, content_hash
@@ -42,19 +42,13 @@ def read_data(
     notes = list(dict.fromkeys(training.notes + testing.notes))
     train_set, val_set = [], []
     if job.settings.epochs:
+        check_parts(job.dataset, len(training.samples[:limit]), job.settings)
         train_set, val_set = hold_out(
             training.samples[:limit],
             short_dataset(job.dataset),
             job.seed,
             job.settings.val_fraction,
         )
-        rules = (job.settings.selection, *job.settings.also)
-        if len(train_set) < 1 or ("best-val" in rules and not val_set):
-            raise UserError(
-                f"dataset '{job.dataset}': {len(training.samples[:limit])} training image(s) are "
-                "too few to hold a validation part out; use more, or no best-val (--set "
-                "selection=last)"
-            )
         if len(train_set) < job.settings.batch_size:
             notes.append(
                 f"the training part has {len(train_set)} images, fewer than a batch of "

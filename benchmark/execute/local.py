@@ -20,9 +20,9 @@ from rich.console import Console
 
 from benchmark.config import Plan
 from benchmark.console import Display, Progress
-from benchmark.environment import ROOT, cpu_count, devices, worker_environment
+from benchmark.environment import ROOT, worker_environment
 from benchmark.errors import describe_os_error
-from benchmark.execute.cards import Card, Demand
+from benchmark.execute.cards import Card, Demand, make_cards, threads_of_a_run
 from benchmark.execute.events import parse_event
 from benchmark.plan.matrix import Cell
 from benchmark.record import RecordError, read_record
@@ -86,7 +86,7 @@ class Pool:
         Raises:
             OSError: the process, or the files it needs, could not be made.
         """
-        threads, share = self._threads(), card.share(demand)
+        threads, share = threads_of_a_run(self.cards), card.share(demand)
         write_atomic(cell.folder.job, json.dumps(cell.job.to_dict(), indent=1))
         with cell.folder.log.open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
@@ -150,10 +150,6 @@ class Pool:
         worker.process.wait()
         self.events.put((worker, None))
 
-    def _threads(self) -> int:
-        """CPU threads of a run: results on a CPU depend on them, so all get the same number."""
-        return max(cpu_count() // max(sum(card.most for card in self.cards), 1), 1)
-
     def _command(self, cell: Cell, card: Card, share: float | None, threads: int) -> list[str]:
         plan = self.plan
         command = [
@@ -202,11 +198,11 @@ def run_cells(
         KeyboardInterrupt: Ctrl-C or SIGTERM; the workers have been stopped, finished epochs are on
             disk.
     """
-    names = devices(plan.device)
-    jobs = None if plan.jobs_per_device == "auto" else plan.jobs_per_device
-    pool = Pool(plan, [Card(name, jobs, cpu_count() // len(names)) for name in names], deadline)
+    cards = make_cards(plan)
+    pool = Pool(plan, cards, deadline)
     graph = plan.cuda_graph == "auto"
-    known = _known_needs(plan.output) if jobs is None and names != ["cpu"] else {}
+    packed = plan.jobs_per_device == "auto" and cards[0].name != "cpu"
+    known = _known_needs(plan.output) if packed else {}
     waiting = [(cell, Demand(kind := _kind(cell, graph), known.get(kind))) for cell in cells]
     outcomes: list[Outcome] = []
     over = False  # the time

@@ -20,16 +20,17 @@ import datasets
 import detectors
 import losses
 from benchmark import __version__
-from benchmark.environment import cpu_name, git_commit
+from benchmark.environment import cpu_computes_bf16, cpu_name, git_commit
 from benchmark.errors import UserError
 from benchmark.evaluation.cost import count_macs, count_parameters
 from benchmark.evaluation.inference import Predictor
 from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
-from benchmark.execute.crops import save_crops
+from benchmark.execute.crops import choose, save_crops
 from benchmark.execute.events import EventWriter
 from benchmark.execute.inputs import Inputs, guard, read_data
 from benchmark.execute.torch_setup import configure, describe
+from benchmark.execute.untrained import untrained
 from benchmark.memory import give_back
 from benchmark.naming import short_dataset
 from benchmark.plan.job import Job
@@ -41,6 +42,7 @@ from benchmark.training.checkpoints import Origin, State, load, save
 from benchmark.training.loop import Validate, train
 from benchmark.training.step import side_stream
 from benchmark.training.stop import Stop
+from benchmark.training.warm_up import Warmed, set_output_bias
 from datasets.base import Sample
 from detectors.base import Detector
 
@@ -100,10 +102,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     """`auto` means bf16 where the hardware multiplies it (CUDA; CPUs with AMX or AVX512-BF16)."""
     if precision != "auto":
         return precision
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = bool({"amx_tile", "avx512_bf16"} & set(_cpu_flags().split()))
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_computes_bf16()
     return "bf16" if fast else "fp32"
 
 
@@ -119,7 +118,7 @@ def run_job(
     """Train and score one cell; with 0 epochs score the weights as they are.
 
     Returns:
-        Fields of `Record`: data, selected_epoch, scores, others, history, cost.
+        Fields of `Record`: data, selected_epoch, scores, others, history, untrained, cost.
 
     Raises:
         UserError, DivergedError, Interrupted, OSError, torch.OutOfMemoryError: see `worker`, which
@@ -134,11 +133,24 @@ def run_job(
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
     detector = detectors.create_detector(job.detector, inputs.weights)
+    prior = settings.output_bias if inputs.weights is None else None
+    if prior is not None and not set_output_bias(detector, prior):
+        data.notes.append(
+            f"{job.detector} names no output layers (`outputs`), so they started without the bias "
+            f"{prior:g}"
+        )
     past = guard(job, data, val_set, test_set, inputs)
     detector.to(device, memory_format=torch.channels_last)
-    network = Watched(Predictor(detector, device, autocast), stop)
-    state, chosen = State(), {settings.selection: None}
+    # where one epoch is scored, the maps that are shown need not be computed once more
+    shown = [] if settings.also else [sample.image for sample in choose(test_set)]
+    network = Watched(Predictor(detector, device, autocast), stop, shown)
+    state, chosen, before = State(), {settings.selection: None}, None
     if settings.epochs:
+        if inputs.weights is None:
+            before = untrained(
+                folder, detector, lambda fresh: Watched(Predictor(fresh, device, autocast), stop),
+                settings, val_set, test_set,
+            )  # fmt: skip
         watched = {"best-val": val_set, "best-test": test_set}
         state, environment.cuda_graph = fit(
             job, folder, detector, train_set, watched, data, device, autocast, inputs, send, stop
@@ -163,6 +175,7 @@ def run_job(
         "scores": own.scores,
         "others": selected,
         "history": state.history,
+        "untrained": before,
         "cost": Cost(
             parameters=count_parameters(detector),
             **_macs(job.detector),
@@ -231,7 +244,11 @@ def fit(
     The validation part is watched wherever there is one, the test set only for a rule that says so.
     """
     settings = job.settings
-    loss = losses.create_loss(job.loss).to(device)
+    loss = losses.create_loss(job.loss)
+    if settings.warm_loss is not None:
+        first = losses.create_loss(settings.warm_loss)
+        loss = Warmed(first, loss, settings.warm_loss_epochs)
+    loss.to(device)
     batches = Batches(train_set, short_dataset(job.dataset), job.seed, settings, device)
     print(batches.describe(), flush=True)
     rules, by = (settings.selection, *settings.also), settings.select_by
@@ -272,11 +289,18 @@ def fit(
 
 
 class Watched:
-    """A `scoring.Network` that can be stopped, and gives memory back now and then."""
+    """A `scoring.Network` that can be stopped, and gives memory back now and then.
 
-    def __init__(self, predictor: Predictor, stop: Stop) -> None:
+    Args:
+        predictor: answers.
+        stop: is asked after each image.
+        kept: images whose maps `one` gives without another pass, once they were among others.
+    """
+
+    def __init__(self, predictor: Predictor, stop: Stop, kept: Sequence[np.ndarray] = ()) -> None:
         self._predictor, self._stop = predictor, stop
         self._count = 0
+        self._kept: dict[int, np.ndarray | None] = {id(image): None for image in kept}
 
     def __call__(
         self, images: Sequence[np.ndarray], geometry: Geometry = NATIVE
@@ -287,12 +311,17 @@ class Watched:
             if self._count % GIVE_BACK_EVERY == 0:
                 give_back()
             self._stop.check()
+            image = id(images[answer[0]])
+            if image in self._kept and geometry == NATIVE:
+                self._kept[image] = answer[1]
             yield answer
 
     def one(self, image: np.ndarray) -> np.ndarray:
         """Probabilities of one image."""
-        ((_, prob),) = self([image])
-        return prob
+        known = self._kept.get(id(image))
+        if known is None:
+            ((_, known),) = self([image])
+        return known
 
 
 def _macs(detector: str) -> dict[str, Any]:
@@ -350,10 +379,3 @@ def _peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _cpu_flags() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return ""

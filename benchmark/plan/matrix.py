@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import datasets
 import detectors
 import losses
 from benchmark.config import TRAINING, Plan, Settings, resolve_settings
-from benchmark.errors import UserError
+from benchmark.errors import UserError, collecting
 from benchmark.evaluation import describe_protocol
 from benchmark.plan.job import Job
 from benchmark.recipe import Recipe, read_recipe
@@ -55,9 +53,11 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
         options: settings keys of the command line.
 
     Raises:
-        UserError: unknown names, settings out of range, or a crop that does not fit a detector.
+        UserError: unknown names, settings out of range, or crops, batches and weights that do not
+            fit detectors, with all of these.
     """
     cells = []
+    problems: list[str] = []
     recipe = read_recipe(plan.recipe)
     for dataset in datasets.match_datasets(plan.datasets, plan.data_root):
         for detector in _match(detectors.REGISTRY, plan.detectors):
@@ -68,20 +68,26 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
             )
             for protocol in (*settings.protocols, settings.select_by):
                 describe_protocol(protocol)  # refuses unknown names
+            if settings.warm_loss is not None:
+                _match(losses.REGISTRY, [settings.warm_loss])  # the same
             trained = data.get("trained", True) and settings.epochs > 0
             chosen = _losses(plan.losses, detector, data.get("recipe", {}) if trained else None)
+            with collecting(problems):
+                if trained:
+                    _check_fit(detector, data, settings)
+                _check_weights(detector, data, settings)
             if trained:
-                _check_fit(detector, data, settings)
                 pairs = [(x, seed) for x in chosen for seed in dict.fromkeys(plan.seeds)]
             else:
                 settings = settings.without_training()
                 pairs = [(NO_LOSS, 0)]
-            _check_weights(detector, data, settings)
             changed = _changed(settings, nominal) if trained else {}
             for loss, seed in pairs:
                 job = Job(dataset, detector, loss, seed, settings, recipe.name, changed)
                 folder = RunFolder(job.folder(plan.output))
                 cells.append(Cell(job, folder, folder.state(job.id)))
+    if problems:
+        raise UserError(*dict.fromkeys(problems))
     return cells
 
 
@@ -161,19 +167,3 @@ def _check_weights(detector: str, data: dict[str, Any], settings: Settings) -> N
         )
     if not trained and settings.weights is not None:
         raise UserError(f"--weights: {detector} is not trained, it has no weights")
-
-
-def preflight(output: Path) -> None:
-    """Make the output folder and check that it can be written to.
-
-    Raises:
-        UserError: read-only, full, or in the way of a file.
-    """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output, buffering=0) as probe:
-            probe.write(b"x" * 4096)
-    except OSError as error:
-        raise UserError(
-            f"--output {output}: cannot write there ({error.strerror}); choose another folder"
-        ) from None

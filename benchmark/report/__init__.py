@@ -14,13 +14,16 @@ from benchmark.report.operating import Point
 from benchmark.report.tables import csv_text, markdown, print_tables
 
 
-def write_report(output: Path, console: Console, at: Point | None = None) -> list[Path]:
+def write_report(
+    output: Path, console: Console, at: Point | None = None, without_failed: bool = False
+) -> list[Path]:
     """Print the leaderboard, then write `OUTPUT/report/`.
 
     Args:
         output: the folder that a benchmark wrote, with `runs/` in it.
         at: read the numbers from the curves there, and write to `OUTPUT/report/at-.../`.
         console: where the tables, the list of written files and the warnings go.
+        without_failed: leave out cells that have no result.
 
     Returns:
         The files written.
@@ -28,11 +31,13 @@ def write_report(output: Path, console: Console, at: Point | None = None) -> lis
     Raises:
         UserError: there is no record to report on.
     """
-    collection = collect(output, at)
+    collection = collect(output, at, without_failed)
     warnings = collection.warnings
     if not collection.tables:
         number = "1 file is no record" if len(warnings) == 1 else f"{len(warnings)} are no records"
         found = f"; {number}: {warnings[0]}" if warnings else ""
+        if without_failed and collect(output).tables:
+            raise UserError(f"{output}: no cell has a result; leave out --without-failed")
         if at is not None and collect(output).tables:
             raise UserError(f"{output}: no record has a curve, so --at cannot be applied")
         raise UserError(
@@ -53,6 +58,7 @@ def write_report(output: Path, console: Console, at: Point | None = None) -> lis
 
 
 def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Path]:
+    from benchmark.report.losses_compared import losses_csv
     from benchmark.report.published import published_section
     from benchmark.report.sensitivity import sensitivity_csv
     from benchmark.report.statistics_page import pairs_csv, statistics_markdown
@@ -66,10 +72,13 @@ def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Pa
         folder / "leaderboard.tex": latex(collection),
         folder / "statistics.md": statistics_markdown(collection),
         folder / "pairs.csv": pairs_csv(collection),
+        folder / "losses.csv": losses_csv(collection),
         folder / "sensitivity.md": _sensitivity_page(collection),
         folder / "sensitivity.csv": sensitivity_csv(collection),
     }
-    texts = {path: text for path, text in texts.items() if text}
+    for path in [path for path, text in texts.items() if not text]:
+        path.unlink(missing_ok=True)  # an earlier report may have had more to say
+        del texts[path]
     for path, text in texts.items():
         write_atomic(path, text)
     figures = _draw(folder / "figures", collection, warnings)

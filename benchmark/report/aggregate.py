@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmark.naming import short_dataset
 from benchmark.record import Profile, Record, RecordError, Scores, read_profile, read_record
+from benchmark.report.collapse import Collapse, collapses
 from benchmark.report.operating import Point, curve_numbers
 from benchmark.report.uncertainty import Study, study
 
@@ -31,6 +32,12 @@ _NOT_COMPARED = frozenset(
 _NAMED_ELSEWHERE = frozenset(
     {"dataset", "datasets", "detector", "detectors", "loss", "losses", "recipe", "preset"}
 )
+# What else a run was scored under changes no number of a table.
+_WITHOUT_EFFECT = frozenset({"protocols"})
+# Settings that earlier records lack, with what they were run with.
+_ADDED_LATER = {
+    "select_by": "native", "warm_loss": None, "warm_loss_share": 0.0, "output_bias": None,
+}  # fmt: skip
 _COST_KEYS = ("parameters", "macs", "train_seconds", "test_seconds", "peak_memory_bytes")
 _NO_LOSS = "none"  # of what was scored without training
 
@@ -42,6 +49,7 @@ class Run:
     folder: Path
     record: Record
     own: bool = True  # by the run's own rule; what else lies in the folder is of that one
+    collapses: dict[str, Collapse] = field(default_factory=dict)  # by protocol; see `collapse`
 
     @property
     def rules(self) -> frozenset[str]:
@@ -52,7 +60,7 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What was computed: flat settings (nested keys joined by dots), precision as it ran."""
-        flat = {"select_by": "native"} | _flatten(self.record.settings)  # earlier records lack it
+        flat = _ADDED_LATER | _flatten(self.record.settings)
         flat["precision"] = self.record.environment.precision
         return {key: value for key, value in flat.items() if key not in _NOT_COMPARED}
 
@@ -116,6 +124,25 @@ class Row:
         values = (self._value(run, key) for run in self.done)
         return [float(value) for value in values if value is not None and math.isfinite(value)]
 
+    def by_seed(self, key: str) -> dict[int, float]:
+        """A metric's finite number of each finished seed that has it."""
+        found = {run.record.cell.seed: self._value(run, key) for run in self.done}
+        return {s: float(v) for s, v in found.items() if v is not None and math.isfinite(v)}
+
+    @property
+    def collapsed(self) -> dict[int, Collapse]:
+        """The finished seeds that learned nothing, and how."""
+        return {
+            run.record.cell.seed: run.collapses[self.protocol]
+            for run in self.done
+            if self.protocol in run.collapses
+        }
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it may be the best; not with a collapsed seed, whatever the others reach."""
+        return bool(self.done) and not self.collapsed
+
     @property
     def scores(self) -> list[Scores]:
         """Of the finished seeds."""
@@ -157,6 +184,12 @@ class Row:
         """For example `failed (1 of 3), oom (1 of 3)`; empty when all is well."""
         total = len(self.runs)
         return ", ".join(f"{status} ({n} of {total})" for status, n in self.trouble().items())
+
+    def collapsed_text(self) -> str:
+        """For example `collapsed (1 of 3)` of the finished seeds; empty when all learned."""
+        count = len(self.collapsed)
+        some = f" ({count} of {len(self.done)})" if count < len(self.done) else ""
+        return f"collapsed{some}" if count else ""
 
 
 @dataclass
@@ -221,6 +254,27 @@ class Table:
                     names.append(label)
         return {key: dict(values) for key, values in sorted(table.items())}
 
+    @cached_property
+    def incomparable(self) -> list[str]:
+        """Settings in which the trained rows differ, so that no row is marked or tested.
+
+        Not those that stand in the label of every such row (`Row.variant`), which may be what is
+        compared. Rows without a result and rows of others' maps have no part in it.
+        """
+        rows = [row for row in self.trained_rows if row.done and not row.foreign]
+        return [
+            key
+            for key in _differing(row.runs[0].settings for row in rows)
+            if key.partition(".")[0] not in _NAMED_ELSEWHERE | _WITHOUT_EFFECT
+            and not all(key in row.variant for row in rows)
+        ]
+
+    @property
+    def no_comparison(self) -> str:
+        """For titles: why nothing is marked; "" for a table that compares its rows."""
+        names = self.incomparable
+        return f"NO COMPARISON: rows differ in {', '.join(names)}" if names else ""
+
 
 @dataclass
 class Collection:
@@ -230,7 +284,7 @@ class Collection:
     warnings: list[str]
 
 
-def collect(output: Path, at: Point | None = None) -> Collection:
+def collect(output: Path, at: Point | None = None, without_failed: bool = False) -> Collection:
     """Read `OUTPUT/runs/**/record.json` and `OUTPUT/profiles/*.json`.
 
     Files that are no records or profiles become warnings.
@@ -238,13 +292,17 @@ def collect(output: Path, at: Point | None = None) -> Collection:
     Args:
         output: folder of a benchmark.
         at: where to read the curves, instead of the numbers at the protocol's threshold.
+        without_failed: leave out cells that have no result.
     """
     runs, profiles, warnings = [], [], []
     for path in sorted((output / "runs").glob("**/record.json")):
         try:
             own, *others = read_record(path).views()
+            if without_failed and own.status != "done":
+                continue
             for view in (own, *others):
-                runs.append(Run(path.parent, at.move(view) if at else view, view is own))
+                moved = at.move(view) if at else view
+                runs.append(Run(path.parent, moved, view is own, collapses(view)))
         except RecordError as error:
             warnings.append(str(error))
     for path in sorted((output / "profiles").glob("*.json")):

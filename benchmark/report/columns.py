@@ -8,6 +8,7 @@ from typing import Literal
 
 from benchmark.record import Profile
 from benchmark.report.aggregate import Row, Summary, Table, show
+from benchmark.report.collapse import constant_iou
 from benchmark.report.operating import BUDGETS
 
 DASH = "—"
@@ -136,27 +137,34 @@ def printed(column: Column, summary: Summary | None) -> tuple[str, str | None]:
 
 
 def count(row: Row) -> str:
-    """The n column: finished seeds, and what became of the others."""
-    return ", ".join(part for part in (str(len(row.done) or ""), row.trouble_text()) if part)
+    """The n column: finished seeds, how many learned nothing, and what became of the others."""
+    parts = (str(len(row.done) or ""), row.trouble_text(), row.collapsed_text())
+    return ", ".join(part for part in parts if part)
 
 
-def marks(rows: list[Row], column: Column) -> dict[int, Mark]:
+def marks(table: Table, column: Column) -> dict[int, Mark]:
     """Row number -> best or second, by the printed digits, so that equal prints rank equal.
 
-    Nothing is marked where all rows print the same.
+    Nothing is marked where all rows print the same, or in a table that compares nothing; a row
+    with a collapsed seed never is.
     """
-    if not column.better:
+    if not column.better or table.incomparable:
         return {}
     values = {
         number: float(column.digits(summary.mean)) * column.better
-        for number, row in enumerate(rows)
-        if (summary := row.summary(column.key)) is not None
+        for number, row in enumerate(table.rows)
+        if row.ranked and (summary := row.summary(column.key)) is not None
     }
     ranked = sorted(set(values.values()), reverse=True)
     if len(ranked) < 2:
         return {}
     names: dict[float, Mark] = {ranked[0]: "best", ranked[1]: "second"}
     return {number: names[value] for number, value in values.items() if value in names}
+
+
+def any_marks(table: Table, columns: Iterable[Column]) -> bool:
+    """Whether a table of these columns needs the sentence that explains its marks."""
+    return any(marks(table, column) for column in columns)
 
 
 def alike(table: Table, column: Column) -> set[int]:
@@ -185,7 +193,8 @@ def title(table: Table) -> str:
     at = f" · AT {table.at.text}" if table.at else ""
     changed = " (changed)" if table.changed_settings() else ""
     rule = f"recipe {table.recipe}{changed} · {table.selection}"
-    return f"{table.heading} · protocol {protocol} · {rule}{at}"
+    parts = (f"{table.heading} · protocol {protocol} · {rule}{at}", table.no_comparison)
+    return " · ".join(part for part in parts if part)
 
 
 def caption(table: Table) -> str:
@@ -259,7 +268,8 @@ def _timing(profiles: list[Profile]) -> str:
 
 def notes(table: Table) -> list[str]:
     """Lines below the table: rows that need a word, cells without a result, repaired data."""
-    lines = _worth(table) + _untrained(table) + _foreign(table) + _other_data(table)
+    lines = _collapsed(table)
+    lines += _worth(table) + _untrained(table) + _foreign(table) + _other_data(table)
     if any(table.study.alike.values()):
         lines.append(
             "≈ not distinguishable from the best number of its column: a paired test on these test "
@@ -285,6 +295,35 @@ def notes(table: Table) -> list[str]:
     data = [run.record.data for run in table.runs if run.record.data]
     lines += [f"Data: {note}" for part in data for note in part.notes]
     return list(dict.fromkeys(lines))
+
+
+def _collapsed(table: Table) -> list[str]:
+    """Which rows learned nothing, what they do instead, and since when."""
+    lines = []
+    for row in table.rows:
+        seeds: dict[str, list[str]] = {}
+        for seed, collapse in row.collapsed.items():
+            seeds.setdefault(collapse.text, []).append(str(seed))
+        method = " ".join(part for part in row.name if part)
+        for text, found in seeds.items():
+            word = "seeds" if len(found) > 1 else "seed"
+            lines.append(
+                f"Collapsed, so without a rank: {method}, {word} {', '.join(found)}: {text}."
+            )
+    if lines:
+        constant = each(
+            f"{100 * iou:.2g} %"
+            for row in table.rows
+            for scores in row.scores
+            if (iou := constant_iou(scores)) is not None
+        )
+        at = " at the protocol's own threshold" if table.at else ""
+        lines.append(
+            f"Collapsed: a seed whose IoU{at} is no higher than that of the best constant map "
+            f"(everything a target: {constant}), or lower than before its training. The row's "
+            "means keep it."
+        )
+    return lines
 
 
 def _worth(table: Table) -> list[str]:

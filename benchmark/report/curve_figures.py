@@ -11,7 +11,15 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 from benchmark.record import Curve
 from benchmark.report.aggregate import Row, Table
-from benchmark.report.layout import figure_title, finish, grid_of, look_of, panels_of
+from benchmark.report.layout import (
+    entitle,
+    figure_title,
+    finish,
+    grid_of,
+    limiting,
+    look_of,
+    panels_of,
+)
 from benchmark.report.operating import attainable, pd_at, precision_recall, roc
 from benchmark.report.style import COLUMN, PAGE, Line, Style, new_figure, tidy
 
@@ -27,14 +35,16 @@ def pd_fa_figure(table: Table, style: Style) -> Figure | None:
 
     A method's curve at Fa is the highest Pd among its thresholds with a false-alarm rate of at
     most Fa (an empty prediction, Fa = 0 and Pd = 0, is always one). Line: mean over seeds; band:
-    smallest to largest seed; marker: the operating point of the table.
+    smallest to largest seed; marker: the operating point of the table. Collapsed rows do not widen
+    the axes.
     """
     rows = [row for row in table.rows if _curves(row)]
     if not rows:
         return None
     steps = {row.name: [attainable(curve) for curve in _curves(row)] for row in rows}
-    points = [point.mean for row in rows if (point := row.summary("fa"))]
-    left, right = _fa_limits([step for method in steps.values() for step in method], points)
+    wide = limiting(rows)
+    points = [point.mean for row in wide if (point := row.summary("fa"))]
+    left, right = _fa_limits([step for row in wide for step in steps[row.name]], points)
     groups = panels_of(rows)
     lines, columns = grid_of(len(groups))
     size = (
@@ -52,14 +62,14 @@ def pd_fa_figure(table: Table, style: Style) -> Figure | None:
         axes.set_title(name)
     for axes in every.flat[len(groups) :]:
         axes.set_visible(False)
-    points = [point.mean for row in rows if (point := row.summary("pd"))]
+    points = [point.mean for row in wide if (point := row.summary("pd"))]
     bottom = max(0.0, math.floor((min(points, default=0.0) - 0.2) * 10) / 10) * 100
     every[0, 0].set_ylim(bottom, 100 + (100 - bottom) * 0.02)
     for axes in every.flat[max(len(groups) - columns, 0) : len(groups)]:
         axes.set_xlabel(r"$F_a$ (false-alarm pixels per $10^6$ pixels)")
     for axes in every[:, 0]:
         axes.set_ylabel(r"$P_d$ (%)")
-    finish(figure, groups, figure_title(table), style, markers=True)
+    finish(figure, groups, table, figure_title(table), style, markers=True)
     return figure
 
 
@@ -81,7 +91,7 @@ def _draw_pd_fa(axes: Axes, row: Row, steps: list, look: Line, left: float, righ
         x = min(fa.mean * _PER_MILLION, right) or _zero(left)
         axes.plot(
             x, pd.mean * 100, look.marker, color=look.color, ms=4.5, mec="white", mew=0.6,
-            zorder=5, clip_on=False,
+            zorder=5, clip_on=not row.ranked,  # a collapsed row's may lie outside
         )  # fmt: skip
 
 
@@ -168,7 +178,7 @@ def roc_pr_figure(table: Table, style: Style) -> Figure | None:
             axes.set_title(name)
     every[-1, 0].set_xlabel("False-positive rate of the pixels")
     every[-1, 1].set_xlabel("Recall of the pixels (%)")
-    figure.suptitle(figure_title(table), fontsize=8)
+    entitle(figure, table, figure_title(table))
     if len(groups) == 1:
         style.legend(figure, rows, markers=False, columns=4)
     else:

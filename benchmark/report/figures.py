@@ -9,8 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.report.aggregate import Row, Run, Table
-from benchmark.report.layout import figure_title, finish, look_of, panels_of
-from benchmark.report.style import COLUMN, PAGE, Line, Style, at_least, loss_label, new_figure, tidy
+from benchmark.report.collapse import watched_iou
+from benchmark.report.layout import (
+    entitle,
+    figure_title,
+    finish,
+    limiting,
+    look_of,
+    panels_of,
+)
+from benchmark.report.style import (
+    COLUMN,
+    PAGE,
+    Line,
+    Style,
+    at_least,
+    method_label,
+    new_figure,
+    tidy,
+)
 
 # Fa is drawn in false pixels per million, as in the tables.
 _PER_MILLION = 1e6
@@ -21,7 +38,8 @@ _FAR = 20  # largest Fa over the 75th percentile, from which on its axis is loga
 def training_figure(table: Table, style: Style) -> Figure | None:
     """Loss, and IoU where it was measured meanwhile, against the epoch.
 
-    Line: mean over seeds; band: smallest to largest seed. None without a history.
+    Line: mean over seeds; band: smallest to largest seed. Collapsed runs do not widen the axes; a
+    cross shows since when their IoU is low. None without a history.
     """
     rows = [row for row in table.rows if any(run.record.history for run in row.done)]
     if not rows:
@@ -45,9 +63,19 @@ def training_figure(table: Table, style: Style) -> Figure | None:
         if key == "iou":  # values of different losses have nothing in common
             for axes in line[1:]:
                 axes.sharey(line[0])
+        wide = limiting(rows)
         for axes, (_, members) in zip(line, groups, strict=True):
-            for row in members:
+            for row in (row for row in members if row in wide):
                 _draw_training(axes, row, key, scale, look_of(row, style, groups))
+        limits = [axes.get_ylim() for axes in line]  # of those alone: the others come later
+        for axes, (_, members), (low, high) in zip(line, groups, limits, strict=True):
+            for row in (row for row in members if row not in wide):
+                _draw_training(axes, row, key, scale, look_of(row, style, groups))
+            if any(row in wide for row in members):
+                axes.set_ylim(low, high)
+            for row in members:
+                if key == "iou":
+                    _mark_collapse(axes, row, scale, look_of(row, style, groups))
             tidy(axes)
             axes.margins(x=0.01)
             _mark_warmup(axes, members, label=key == "loss")
@@ -58,7 +86,9 @@ def training_figure(table: Table, style: Style) -> Figure | None:
     for axes in every[-1]:
         axes.set_xlabel("Epoch")
     every[0, 0].set_xlim(at_least(1, *every[0, 0].get_xlim()))  # all panels share it
-    finish(figure, groups, f"{table.heading}, recipe {table.recipe}", style, markers=False)
+    crossed = any(c.epoch is not None for row in rows for c in row.collapsed.values())
+    title = f"{table.heading}, recipe {table.recipe}" + ("; ×: collapsed" if crossed else "")
+    finish(figure, groups, table, title, style, markers=False)
     return figure
 
 
@@ -78,6 +108,18 @@ def _draw_training(axes: Axes, row: Row, key: str, scale: float, look: Line) -> 
         )
 
 
+def _mark_collapse(axes: Axes, row: Row, scale: float, look: Line) -> None:
+    """A cross where each collapsed seed begins to stay low, at the edge if that is out of sight."""
+    low, high = axes.get_ylim()
+    for run in row.done:
+        collapse = run.collapses.get(row.protocol)
+        if collapse is None or collapse.epoch is None:
+            continue
+        iou = watched_iou(run.record)[1][collapse.epoch] * scale
+        axes.plot(collapse.epoch, min(max(iou, low), high), "X", color=look.color, ms=6,
+                  mec="black", mew=0.6, clip_on=False, zorder=6)  # fmt: skip
+
+
 def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
     """A dotted line where the warm-up ends: there the loss of MSHNet and SLS changes."""
     ends = {row.runs[0].settings.get("warm_epoch", -1) for row in rows}
@@ -94,7 +136,10 @@ def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
 
 
 def overview_figure(table: Table, style: Style) -> Figure | None:
-    """IoU, Pd and Fa of every method: mean, std, and each seed as a small dot."""
+    """IoU, Pd and Fa of every method: mean, std, and each seed as a small dot.
+
+    Collapsed rows do not widen the axes: what is out of sight is written at the edge.
+    """
     rows = [row for row in table.rows if row.done][::-1]
     if not rows:
         return None
@@ -102,30 +147,53 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
               ("fa", r"$F_a$ ($10^{-6}$)", _PER_MILLION))  # fmt: skip
     figure = new_figure(PAGE, 0.75 + 0.2 * len(rows))
     every = figure.subplots(1, len(panels), sharey=True)
+    wide = limiting(rows)
     for axes, (key, label, scale) in zip(every, panels, strict=True):
         for height, row in enumerate(rows):
-            look = style.line(row)
-            values = np.array(row.values(key)) * scale
-            axes.plot(values, np.full(values.size, height), "o", color=look.color, ms=3, alpha=0.4,
-                      mew=0)  # fmt: skip
-            summary = row.summary(key)
-            if summary:
-                spread = summary.std * scale if summary.std is not None else None
-                axes.errorbar(
-                    summary.mean * scale, height, xerr=spread, color=look.color,
-                    marker=look.marker, ms=5, mec="white", mew=0.6, elinewidth=1, capsize=2,
-                )  # fmt: skip
+            if row in wide:
+                _draw_scores(axes, row, key, scale, height, style.line(row))
         axes.set_xlabel(label)
         tidy(axes)
         axes.set_xlim(at_least(2, *axes.get_xlim()))
-        found = [value * scale for row in rows for value in row.values(key)]
+        found = [value * scale for row in wide for value in row.values(key)]
         if key == "fa" and found and max(found) > _FAR * max(1, np.percentile(found, 75)):
             axes.set_xscale("symlog", linthresh=1)  # one method must not push the others together
             axes.set_xlim(-0.3, 3 * max(found))
-    every[0].set_yticks(range(len(rows)), [f"{row.detector}, {loss_label(row)}" for row in rows])
+        for height, row in enumerate(rows):
+            if row not in wide:  # within the limits that now are set
+                _draw_scores(axes, row, key, scale, height, style.line(row))
+                _write_at_edge(axes, row, key, scale, height)
+    every[0].set_yticks(range(len(rows)), [method_label(row) for row in rows])
     every[0].set_ylim(-0.6, len(rows) - 0.4)
-    figure.suptitle(figure_title(table), fontsize=8)
+    entitle(figure, table, figure_title(table))
     return figure
+
+
+def _draw_scores(axes: Axes, row: Row, key: str, scale: float, height: int, look: Line) -> None:
+    values = np.array(row.values(key)) * scale
+    axes.plot(values, np.full(values.size, height), "o", color=look.color, ms=3, alpha=0.4, mew=0)
+    summary = row.summary(key)
+    if summary:
+        spread = summary.std * scale if summary.std is not None else None
+        axes.errorbar(
+            summary.mean * scale, height, xerr=spread, color=look.color,
+            marker=look.marker, ms=5, mec="white", mew=0.6, elinewidth=1, capsize=2,
+        )  # fmt: skip
+
+
+def _write_at_edge(axes: Axes, row: Row, key: str, scale: float, height: int) -> None:
+    """The row's mean in digits, with an arrow, where it lies beyond the axis."""
+    summary = row.summary(key)
+    low, high = axes.get_xlim()
+    if summary is None or low <= summary.mean * scale <= high:
+        return
+    left, number = summary.mean * scale < low, f"{summary.mean * scale:.2f}"
+    axes.annotate(
+        f"← {number}" if left else f"{number} →", (0 if left else 1, height),
+        (2 if left else -2, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+        fontsize=6.5, color="0.35", va="center", ha="left" if left else "right",
+        bbox={"fc": "white", "ec": "none", "pad": 0.5},
+    )  # fmt: skip
 
 
 def _watched(run: Run) -> str | None:

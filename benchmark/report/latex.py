@@ -11,6 +11,7 @@ from benchmark.report.columns import (
     Column,
     Mark,
     alike,
+    any_marks,
     caption,
     columns_of,
     count,
@@ -56,10 +57,12 @@ def tex_escape(text: str) -> str:
 def _table(table: Table, columns: Sequence[Column], text: str, label: str, below: list[str]) -> str:
     names = label_titles(table)
     alignment = "l" * len(names) + "r" * (len(columns) + 1)
-    ranks = {column.key: marks(table.rows, column) for column in columns}
+    ranks = {column.key: marks(table, column) for column in columns}
+    explained = " Best in bold, second underlined." if any_marks(table, columns) else ""
+    warned = f"{table.no_comparison}. " if table.incomparable else ""
     lines = [
         r"\begin{table*}[t]",
-        rf"\caption{{{tex_escape(text)} Best in bold, second underlined.}}",
+        rf"\caption{{{tex_escape(warned + text + explained)}}}",
         rf"\label{{tab:{label}}}",
         r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.15}",
         # Centred on the page even where long numbers make it a little wider than the text.
@@ -87,11 +90,13 @@ def _table(table: Table, columns: Sequence[Column], text: str, label: str, below
 
 def _count(row: Row) -> str:
     """n; what became of the other seeds stands below it, for the table is wide as it is."""
-    if not row.troubled:
+    if row.ranked and not row.troubled:
         return count(row)
     lines = [str(len(row.done))] if row.done else []
     total = len(row.runs)
     lines += [rf"{{\tiny {status} {n}/{total}}}" for status, n in row.trouble().items()]
+    if row.collapsed:
+        lines.append(rf"{{\tiny collapsed {len(row.collapsed)}/{len(row.done)}}}")
     return lines[0] if len(lines) == 1 else rf"\shortstack[r]{{{_BREAK.join(lines)}}}"
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark.report.aggregate import Row, Table
+from benchmark.report.layout import entitle
 from benchmark.report.pixels import stretch
 from benchmark.report.style import PAGE, loss_label, new_figure
 
@@ -111,11 +112,8 @@ def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     for place, text in zip(axes[0], titles, strict=True):
         place.set_title(text, fontsize=7.5, pad=3)
     seeds = sorted({row.done[0].record.cell.seed for row, _ in shown})
-    figure.suptitle(
-        f"{table.heading}: pixels with probability > {_THRESHOLD:g}, "
-        f"seed {', '.join(map(str, seeds))}",
-        fontsize=8,
-    )
+    title = f"{table.heading}: pixels with probability > {_THRESHOLD:g}"
+    entitle(figure, table, f"{title}, seed {', '.join(map(str, seeds))}")
     handles = [Patch(color=color, label=text) for color, text in _LEGEND]
     figure.legend(handles=handles, loc="outside lower center", ncol=3, handlelength=1)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmark.report.aggregate import Table
-from benchmark.report.layout import figure_title
+from benchmark.report.layout import entitle, figure_title, limiting
 from benchmark.report.sensitivity import (
     ALL,
     CONTRASTS,
@@ -34,7 +34,8 @@ def sensitivity_figure(table: Table, style: Style) -> Figure | None:
     """Pd, IoU, centroid errors, kinds of misses and false alarms; None without outcomes.
 
     Markers: mean over seeds; whiskers: smallest to largest seed. The methods of a bin are drawn
-    side by side. Of more than 12 methods those with the highest Pd are shown.
+    side by side. Of more than 12 methods those with the highest Pd are shown; collapsed ones only
+    where there are no others.
     """
     methods = sensitivities(table)
     if not methods:
@@ -68,7 +69,7 @@ def sensitivity_figure(table: Table, style: Style) -> Figure | None:
     false.set_xlabel("Distance to the nearest target (px)")
     for letter, axes in zip("abcdef", every, strict=True):
         axes.set_title(f"({letter})", loc="left")
-    figure.suptitle(_title(table, shown, len(methods)), fontsize=8)
+    entitle(figure, table, _title(table, shown, methods))
     style.legend(figure, [method.row for method in shown], columns=4)
     return figure
 
@@ -80,16 +81,20 @@ def _shown(methods: list[Sensitivity]) -> list[Sensitivity]:
         summary = method.summary((*ALL, "pd"))
         return summary.mean if summary else -1.0
 
-    best = sorted(methods, key=pd, reverse=True)[:_MOST]
+    wide = limiting([method.row for method in methods])
+    best = sorted((m for m in methods if m.row in wide), key=pd, reverse=True)[:_MOST]
     return [method for method in methods if method in best]
 
 
-def _title(table: Table, shown: list[Sensitivity], count: int) -> str:
+def _title(table: Table, shown: list[Sensitivity], methods: list[Sensitivity]) -> str:
     title = figure_title(table)
     if any(len(method.runs) > 1 for method in shown):
         title += ": mean, smallest and largest"
-    if len(shown) < count:
-        title += f"; the {len(shown)} of {count} methods with the highest $P_d$"
+    ranked = len(limiting([method.row for method in methods]))
+    if ranked < len(methods):
+        title += "; without collapsed methods"
+    if len(shown) < ranked:
+        title += f"; the {len(shown)} of {ranked} methods with the highest $P_d$"
     return title
 
 

@@ -93,7 +93,7 @@ class Style:
         self, figure: Figure, rows: list[Row], markers: bool = True, columns: int = 2
     ) -> None:
         """Below the axes, one entry a method."""
-        looks = {f"{row.detector}, {loss_label(row)}": self.line(row) for row in rows}
+        looks = {method_label(row): self.line(row) for row in rows}
         self._draw_legend(figure, looks, columns=columns, markers=markers)
 
     def detector_legend(self, figure: Figure, rows: list[Row], markers: bool = True) -> None:
@@ -137,6 +137,12 @@ def loss_label(row: Row) -> str:
     else:
         loss = f"weights {weights}" if weights else "untrained"
     return f"{loss} ({', '.join(parts)})" if parts else loss
+
+
+def method_label(row: Row) -> str:
+    """The detector, the loss, and whether seeds of it learned nothing."""
+    collapsed = f" – {row.collapsed_text()}" if row.collapsed else ""
+    return f"{row.detector}, {loss_label(row)}{collapsed}"
 
 
 @contextmanager

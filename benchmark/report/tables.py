@@ -21,6 +21,7 @@ from benchmark.report.columns import (
     Column,
     Mark,
     alike,
+    any_marks,
     caption,
     columns_of,
     count,
@@ -31,6 +32,14 @@ from benchmark.report.columns import (
     notes,
     printed,
     title,
+)
+from benchmark.report.losses_compared import (
+    CAPTION,
+    HEADING,
+    body,
+    compare_losses,
+    headers,
+    lines,
 )
 from benchmark.report.uncertainty import PARTS
 
@@ -69,7 +78,46 @@ def print_tables(collection: Collection, console: Console) -> None:
         if hidden:
             text = f"Not shown at this width: {', '.join(hidden)}."
             console.print(text, style="dim", highlight=False, markup=False)
+        _print_losses(table, console)
         console.print()
+
+
+def _print_losses(table: Table, console: Console) -> None:
+    """The losses against each other, where a detector has several."""
+    compared = compare_losses(table)
+    if not compared:
+        return
+    rich = RichTable(
+        title=HEADING, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left",
+        pad_edge=False,
+    )  # fmt: skip
+    for number, name in enumerate(headers()):
+        rich.add_column(name, justify="left" if number < 2 else "right")
+    for cells in body(compared):
+        rich.add_row(*map(Text, cells))
+    if compared.contrasts:
+        console.print(rich)
+    for line in (CAPTION, *lines(compared)) if compared.contrasts else lines(compared):
+        console.print(line, style="dim", highlight=False, markup=False)
+
+
+def _markdown_losses(table: Table) -> list[str]:
+    """The same as a section of the page; empty where there is nothing to compare."""
+    from tabulate import tabulate
+
+    compared = compare_losses(table)
+    if not compared:
+        return []
+    parts = [f"### {HEADING}\n"]
+    if compared.contrasts:
+        cells = [[markdown_cell(text) for text in row] for row in body(compared)]
+        align = ["left", "left"] + ["right"] * (len(headers()) - 2)
+        parts.append(
+            tabulate(cells, headers(), tablefmt="pipe", disable_numparse=True, colalign=align)
+            + f"\n\n{CAPTION}\n"
+        )
+    parts += ["\n".join(f"- {markdown_cell(line)}" for line in lines(compared)) + "\n"]
+    return parts
 
 
 def _fitting(table: Table, console: Console) -> tuple[RichTable, list[Column]]:
@@ -94,7 +142,7 @@ def _rich_table(table: Table, columns: list[Column], spread: bool = True) -> Ric
     rich.add_column("n", justify="right", no_wrap=True)
     for column in columns:
         rich.add_column(column.title, justify="right", no_wrap=True)
-    ranks = {column.key: marks(table.rows, column) for column in columns}
+    ranks = {column.key: marks(table, column) for column in columns}
     for number, row in enumerate(table.rows):
         cells = [Text(count(row))]
         for column in columns:
@@ -102,7 +150,8 @@ def _rich_table(table: Table, columns: list[Column], spread: bool = True) -> Ric
             text = _plain(column, row) if spread else printed(column, row.summary(column.key))[0]
             text += " ≈" if number in alike(table, column) else ""
             cells.append(Text(text, style=_RICH_STYLE[mark] if mark else ""))
-        rich.add_row(*(Text(label) for label in labels(table, row)), *cells)
+        style = "dim" if row.collapsed else None
+        rich.add_row(*(Text(label) for label in labels(table, row)), *cells, style=style)
     return rich
 
 
@@ -116,13 +165,16 @@ def markdown(collection: Collection, figures: list[str], published: str) -> str:
     parts = ["# Leaderboard\n"]
     for table in collection.tables:
         parts.append(f"## {title(table)}\n")
-        parts.append(_markdown_table(table, columns_of(table)) + "\n")
+        columns = columns_of(table)
+        explained = " Best in **bold**, second <u>underlined</u>."
+        parts.append(_markdown_table(table, columns) + "\n")
         parts.append(
-            markdown_cell(caption(table)) + " Best in **bold**, second <u>underlined</u>.\n"
+            markdown_cell(caption(table)) + (explained if any_marks(table, columns) else "") + "\n"
         )
         lines = notes(table)
         if lines:
             parts.append("\n".join(f"- {markdown_cell(line)}" for line in lines) + "\n")
+        parts += _markdown_losses(table)
         if has_curves(table) and table.at is None:
             parts.append("### Over all thresholds\n")
             parts.append(_markdown_table(table, CURVE_COLUMNS) + "\n")
@@ -140,7 +192,7 @@ def _markdown_table(table: Table, columns: Sequence[Column]) -> str:
     from tabulate import tabulate
 
     wrap = {"best": "**{}**", "second": "<u>{}</u>", None: "{}"}
-    ranks = {column.key: marks(table.rows, column) for column in columns}
+    ranks = {column.key: marks(table, column) for column in columns}
     body = [
         [markdown_cell(text) for text in (*labels(table, row), count(row))]
         + [
@@ -161,7 +213,7 @@ def csv_text(collection: Collection) -> str:
     head = [
         "dataset", "split", "test_images", "protocol", "protocol_version", "recipe", "selection",
         "at", "leaked_test_images", "detector", "loss", "settings", "epochs", "seeds", "n",
-        "failed", "oom", "diverged",
+        "failed", "oom", "diverged", "collapsed", "no_comparison",
     ]  # fmt: skip
     tail = [*_OVER.values(), "macs_input", "numeric_precision", "device", *_MEASURED]
     text = io.StringIO()
@@ -193,7 +245,8 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         "epochs": row.runs[0].settings.get("epochs", ""),
         "seeds": " ".join(str(run.record.cell.seed) for run in row.done), "n": len(row.done),
         "failed": trouble.get("failed", 0), "oom": trouble.get("oom", 0),
-        "diverged": trouble.get("diverged", 0),
+        "diverged": trouble.get("diverged", 0), "collapsed": len(row.collapsed),
+        "no_comparison": " ".join(table.incomparable),
         "macs_input": next((r.cost.macs_input for r in records if r.cost), ""),
         "numeric_precision": row.runs[0].settings["precision"],
         "device": "; ".join(dict.fromkeys(r.environment.device for r in records)),

@@ -94,7 +94,10 @@ def ratio_of(row: Row, key: str) -> Ratio | None:
 
 
 def study(table: Table) -> Study:
-    """Intervals of all methods and tests of all pairs, from the per-image counts of the records."""
+    """Intervals of all methods and tests of all pairs, from the per-image counts of the records.
+
+    No pair with a collapsed row, and none in a table that compares nothing.
+    """
     found = Study()
     for key in PARTS:
         ratios = {n: ratio_of(row, key) for n, row in enumerate(table.rows)}
@@ -102,8 +105,9 @@ def study(table: Table) -> Study:
         if not known:
             continue
         found.intervals[key] = {n: interval(ratio) for n, ratio in known.items()}
+        known = {n: ratio for n, ratio in known.items() if table.rows[n].ranked}
         same = len({ratio.whole.shape[1] for ratio in known.values()}) == 1
-        if len(known) < 2 or not same:
+        if len(known) < 2 or not same or table.incomparable:
             continue
         pairs = list(combinations(known, 2))
         raw = [float(paired_test(known[a], known[b])) for a, b in pairs]
@@ -155,10 +159,13 @@ class Ranking:
 
 
 def rankings(tables: list[Table]) -> list[Ranking]:
-    """Ranks over data sets and IoU, nIoU, Pd, Fa; by protocol, recipe and selection."""
+    """Ranks over data sets and IoU, nIoU, Pd, Fa; by protocol, recipe and selection.
+
+    Of tables that compare their rows, and of rows without a collapsed seed.
+    """
     kinds: dict[tuple, list[Table]] = defaultdict(list)
     for table in tables:
-        if table.protocol is not None and not table.leaked:
+        if table.protocol is not None and not table.leaked and not table.incomparable:
             kinds[table.protocol, table.version, table.recipe, table.selection].append(table)
     found = []
     for (protocol, _, recipe, selection), members in kinds.items():
@@ -175,7 +182,7 @@ def _problems(tables: list[Table]) -> list[Problem]:
     every: list[dict[str, dict[str, Ratio]]] = []
     for table in tables:
         methods = {}
-        for row in table.rows:
+        for row in (row for row in table.rows if row.ranked):
             ratios = {key: ratio_of(row, key) for key in keys}
             if all(ratio is not None and ratio.whole.any() for ratio in ratios.values()):
                 methods[", ".join(part for part in row.name if part)] = ratios

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.config import Settings
+from benchmark.plan.parts import held_out
 from datasets.base import Sample
 from datasets.transforms import (
     Crops,
@@ -29,12 +30,9 @@ def stream(*parts: int | str) -> np.random.Generator:
 
 
 def hold_out(samples: Sequence[Sample], dataset: str, seed: int, fraction: float):
-    """Split a training list into (training, validation); the choice depends on dataset and seed.
-
-    At least one image on each side where `fraction` > 0; none are held out at 0.
-    """
+    """Split a training list into (training, validation); the choice depends on dataset and seed."""
     n = len(samples)
-    count = min(max(round(fraction * n), 1), n - 1) if fraction > 0 else 0
+    count = held_out(n, fraction)
     held = set(stream("validation", dataset, seed).permutation(n)[:count].tolist())
     train = [s for i, s in enumerate(samples) if i not in held]
     return train, [samples[i] for i in sorted(held)]

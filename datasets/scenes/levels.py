@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+BITS = (8, 14)
+"""Depths that a scene can be quantised to."""
+
 
 @dataclass(frozen=True)
 class Level:

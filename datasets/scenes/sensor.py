@@ -9,9 +9,6 @@ import numpy as np
 
 from datasets.scenes.levels import Level
 
-BITS = (8, 14)
-"""Depths that a scene can be quantised to."""
-
 
 class Sensor(NamedTuple):
     """One camera.
@@ -61,7 +58,7 @@ def expose(
         scene: (H, W) float32, grey levels, noise-free.
         mask: (H, W) bool; bad pixels keep off targets, whose truth they would spoil.
         sensor: the camera.
-        bits: one of `BITS`.
+        bits: one of `levels.BITS`.
 
     Returns:
         (H, W) uint8; for 14 bits uint16 in steps of 4, so that white is 65532: left-aligned as in

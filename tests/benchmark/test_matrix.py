@@ -11,7 +11,8 @@ import detectors
 from benchmark.config import Plan, Settings
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
-from benchmark.plan.matrix import make_matrix, preflight
+from benchmark.plan.matrix import make_matrix
+from benchmark.preflight.disk import make_output
 from benchmark.record import Cell, Environment, Record, read_record
 from benchmark.registry import Registry, add_plugins
 from benchmark.store import RunFolder, write_atomic
@@ -223,9 +224,9 @@ def test_default_variant_is_the_same_cell(tmp_path):
     assert ids(one) == ids(two)
 
 
-def test_preflight_by_many_at_once(tmp_path):
+def test_output_folder_made_by_many_at_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(preflight, [tmp_path / "out"] * 400))
+        list(pool.map(make_output, [tmp_path / "out"] * 400))
     assert list((tmp_path / "out").iterdir()) == []
 
 

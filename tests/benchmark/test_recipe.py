@@ -30,7 +30,7 @@ def test_there_are_these_and_each_says_what_it_is():
         assert recipe.source
 
 
-@pytest.mark.parametrize("name", ["mshnet", "basicirstd", "laptop"])
+@pytest.mark.parametrize("name", ["mshnet", "basicirstd", "laptop", "quick"])
 def test_recipes_for_every_detector_alike_leave_nothing_open(name):
     recipe = read_recipe(name)
     assert set(recipe.settings) == set(TRAINING)
@@ -65,12 +65,25 @@ def test_the_cell_knows_what_was_changed(tmp_path):
 
 
 def test_overrides_of_a_recipe_reach_variants_and_are_no_change(tmp_path):
-    (cell,) = cells(tmp_path, "quick", "acm:port")
+    path = tmp_path / "mine.yaml"
+    path.write_text("epochs: 6\noverrides: {acm: {epochs: 12}}\n")
+    (cell,) = cells(tmp_path, str(path), "acm:port")
     assert cell.job.settings.epochs == 12
     assert cell.job.settings.optimizer == "adam"  # the variant's own
     assert cell.job.changed == {}
-    (cell,) = cells(tmp_path, "quick", "acm", overrides={"acm": {"epochs": 1}})
+    (cell,) = cells(tmp_path, str(path), "acm", overrides={"acm": {"epochs": 1}})
     assert (cell.job.settings.epochs, cell.job.changed) == (1, {"epochs": 12})
+
+
+def test_what_no_paper_has_is_off_in_their_recipes(tmp_path):
+    """A warm-up by another loss and a prior on the output are ours: `quick` needs them."""
+    every = [name for name in detectors.REGISTRY.match(["*"])
+             if detectors.REGISTRY.get(name).data.get("trained", True)]  # fmt: skip
+    for recipe in ("published", "mshnet", "basicirstd"):
+        for name in every:
+            (cell,) = cells(tmp_path, recipe, name)
+            s = cell.job.settings
+            assert (s.warm_loss, s.warm_loss_share, s.output_bias) == (None, 0, None)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))

@@ -276,7 +276,7 @@ def test_write_report(tmp_path: Path) -> None:
     paths = write_report(output, console)
     names = {path.relative_to(output / "report").as_posix() for path in paths}
     assert names == {
-        *(f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex")),
+        *(f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex")), "losses.csv",
         *(f"figures/{stem}_sirst.{suffix}" for suffix in ("png", "pdf")
           for stem in ("leaderboard", "pd_fa", "roc_pr", "training", "examples")),
     }  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 
 from benchmark.config import Settings
 from benchmark.errors import UserError
-from benchmark.evaluation.cost import count_macs, count_parameters
+from benchmark.evaluation.cost import count_activations, count_macs, count_parameters
 from benchmark.evaluation.inference import predict
 from benchmark.source import Source
 from detectors import REGISTRY, create_detector
@@ -91,7 +91,7 @@ def test_data_is_complete_and_readable_without_import(name):
     assert cls.recipe["crop_size"] % cls.stride == 0
     assert cls.recipe["crop_size"] >= cls.min_size
     Settings(**{key: value for key, value in cls.recipe.items() if key != "loss"})
-    assert cls.cost, "cost is empty: parameters (millions) and macs (giga)"
+    assert cls.cost, "cost is empty: parameters (millions), macs (giga), activations (millions)"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if REGISTRY.get(name).data.get("cost")])
@@ -101,6 +101,7 @@ def test_declared_cost_is_the_measured_one(name):
     assert cost == {
         "parameters": round(count_parameters(built(name)) / 1e6, 3),
         "macs": round(macs / 1e9, 3),
+        "activations": pytest.approx(count_activations(name) / 1e6, abs=0.051),
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 from PIL import Image
 
 from benchmark.record import read_record
-from tests.e2e.commands import SMALL, run
+from tests.e2e.commands import SMALL, run, start, wait_for
+from tests.e2e.disk import small_disk as small_disk  # a fixture
 
 
 @pytest.fixture
@@ -91,18 +93,6 @@ def test_broken_png(sirst, tmp_path):
     assert_one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "cannot be decoded")
 
 
-def test_missing_mask(sirst, tmp_path):
-    path = sirst / "masks" / "Misc_9_pixels0.png"
-    path.unlink()
-    assert_one_clear_line(sirst_run(sirst, tmp_path / "out"), "failed", path, "missing")
-
-
-def test_wrong_data_root(tmp_path):
-    (tmp_path / "other").mkdir()
-    result = sirst_run(tmp_path / "other" / "SIRST", tmp_path / "out")
-    assert_one_clear_line(result, "--data-root", tmp_path / "other", "images/")
-
-
 def test_unknown_detector(tmp_path):
     result = run("--detectors", "mshnett", "--output", tmp_path / "out")
     assert_one_clear_line(result, "error:", "mshnett", "did you mean 'mshnet'?")
@@ -133,39 +123,29 @@ def test_output_in_the_way_of_a_file(tmp_path):
     assert_one_clear_line(result, "error:", "--output", "cannot write")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own, 3 MB large."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 def test_read_only_output_folder(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = run("--detectors", "tiny", *SMALL, "--output", small_disk / "out")
     assert_one_clear_line(result, "error:", "--output", "cannot write there", "ead-only")
 
 
-def test_full_disk_keeps_what_is_finished_and_resumes(small_disk):
+def test_full_disk_keeps_what_is_finished_and_resumes(small_disk, tmp_path):
     cell = ["--loss", "sls", *SMALL, "--output", small_disk / "out"]
     first = run("--detectors", "tiny", *cell)
     assert first.returncode == 0, first.stdout
     path = next((small_disk / "out").glob("runs/*/tiny+sls/seed0-*/record.json"))
     record = path.read_bytes()
-    filler = small_disk / "filler"
-    with filler.open("wb") as file:  # leave room for the folder, not for the results
-        free = shutil.disk_usage(small_disk).free
-        file.write(b"x" * (free - 16 * 1024))
-    full = run("--detectors", "tiny", *cell, "--seeds", "0,1")
+    filler, steps = small_disk / "filler", tmp_path / "steps"
+    both = ["--detectors", "tiny", *cell, "--seeds", "0,1"]
+    process = start(*both, TINY_STEPS=str(steps), TINY_SLEEP="0.3")
+    wait_for(steps.exists)  # it trains: what was checked before is true no longer
+    with filler.open("wb") as file:
+        file.write(b"x" * shutil.disk_usage(small_disk).free)
+    full = SimpleNamespace(stdout=process.communicate(timeout=60)[0], returncode=process.returncode)
     assert_one_clear_line(full, "failed", "disk full")
-    assert (
-        next((small_disk / "out").glob("runs/*/tiny+sls/seed0-*/record.json")).read_bytes()
-        == record
-    )
+    assert path.read_bytes() == record
+    refused = run(*both)
+    assert refused.returncode == 2
+    assert_one_clear_line(refused, "error:", "--output", "cannot write there", "No space left")
     filler.unlink()
-    assert run("--detectors", "tiny", *cell, "--seeds", "0,1").returncode == 0
+    assert run(*both).returncode == 0

@@ -173,7 +173,7 @@ def test_weights_of_a_run_score_the_same_without_training(finished, tmp_path):
     assert missing.returncode == 2
     assert "none.pth: cannot be read" in missing.stdout
     misfit = run("--detectors", "acm", *options)
-    assert misfit.returncode == 1
+    assert misfit.returncode == 2
     assert "weights do not fit acm" in misfit.stdout
 
 

@@ -1,0 +1,36 @@
+"""What detectors declare of their size (`Detector.cost`), read without importing them."""
+
+from __future__ import annotations
+
+import detectors
+from benchmark.config import Settings
+from benchmark.plan.job import Job
+
+BYTES = 4
+"""Of a weight."""
+_STATES = {"adam": 2, "adamw": 2}
+"""Numbers that an optimizer keeps for each weight, where it is not one."""
+
+
+def declared(detector: str) -> dict[str, float]:
+    """`Detector.cost`; that of the default options, whatever the name says, and empty for what
+    declares none."""
+    return detectors.REGISTRY.get(detector).data.get("cost", {})
+
+
+def sure(detector: str) -> dict[str, float]:
+    """The same, but empty where options may make the detector smaller than it declares."""
+    entry, chosen = detectors.REGISTRY.parse(detector)
+    variant = chosen.pop("variant", None)
+    known = variant is None or "cost" in entry.data.get("variant_data", {}).get(variant, {})
+    return entry.data.get("cost", {}) if known and not chosen else {}
+
+
+def parameters(job: Job) -> float:
+    """Weights of the network; 0 where that is not sure."""
+    return 1e6 * sure(job.detector).get("parameters", 0.0)
+
+
+def states(settings: Settings) -> int:
+    """Numbers that the optimizer keeps for each weight."""
+    return _STATES.get(settings.optimizer, 1)
