@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "tests" / "plugins"
 SMALL = ["--plugins", str(PLUGINS), "--limit", "16", "--epochs", "3", "--device", "cpu"]
-SMALL += ["--no-profile"]
+SMALL += ["--no-profile", "--set", "selection=best-val", "--set", "val_fraction=0.1"]
 """Options that make a run take seconds."""
 
 
