@@ -352,6 +352,7 @@ def test_a_detector_that_gives_nothing_is_called_so(tmp_path: Path) -> None:
     (path,) = (tmp_path / "out").glob("runs/**/record.json")
     record = read_record(path)
     assert record.status == "done"
+    assert "mute names no output layers (`outputs`)" in record.data.notes[-1]
     assert record.untrained.part == "val"
     assert record.untrained.metrics["iou"] == 0
     assert not path.with_name("untrained.json").exists()

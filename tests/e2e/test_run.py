@@ -61,7 +61,7 @@ def test_record_says_everything(finished):
     record = read_record(next(output.glob("runs/*/tiny+sls/seed0-*/record.json")))
     assert record.cell.detector == "tiny"
     assert record.settings["epochs"] == 3
-    assert record.settings["lr"] == 0.02  # the recipe's, which wins over the default
+    assert record.settings["lr"] == 0.002  # the recipe's, which wins over the detector's own
     assert record.settings["schedule"] == "cosine"  # the preset's
     assert len(record.history) == 3
     assert record.data.test_images == 16

@@ -26,6 +26,7 @@ class Tiny(Detector):
     mean = (0.4,)
     std = (0.2,)
     recipe = {"lr": 0.02}
+    outputs = ("net.3",)
 
     def __init__(self) -> None:
         super().__init__()
