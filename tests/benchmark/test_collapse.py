@@ -343,9 +343,10 @@ def test_a_detector_that_gives_nothing_is_called_so(tmp_path: Path) -> None:
         "    def forward(self, x):\n"
         "        return Prediction(0 * self.net(x) - 9)\n"
     )
-    done = run("--plugins", plugins, "--detectors", "mute", "--loss", "sls", "--seeds", "0",
+    done = run("--plugins", plugins, "--detectors", "mute", "--loss", "sls",
                "--dataset", "synthetic:size=64", "--limit", "4", "--epochs", "1", "--device", "cpu",
-               "--no-profile", "--set", "val_fraction=0.2", "--output", tmp_path / "out")  # fmt: skip
+               "--seeds", "0", "--no-profile", "--set", "val_fraction=0.2",
+               "--output", tmp_path / "out")  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "1, collapsed" in done.stdout
     assert "predicts nothing; validation IoU never reached" in " ".join(done.stdout.split())
