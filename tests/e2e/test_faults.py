@@ -106,6 +106,7 @@ def test_a_device_that_does_not_come_up_is_left_out(tmp_path):
     tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-1)'\n")
     tool.chmod(0o755)
     cells = ["--detectors", "tiny", "--loss", "sls,soft_iou,dice,bce,focal", *SMALL]
+    cells += ["--dataset", "synthetic"]
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     where = ["--device", "cuda", "--jobs-per-device", "1", "--output", tmp_path / "out"]
     result = run(*cells, *where, PATH=path)

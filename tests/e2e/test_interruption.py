@@ -10,7 +10,7 @@ import torch
 from benchmark.record import read_record
 from tests.e2e.commands import SMALL, alive, children, run, start, wait_for
 
-CELL = ["--detectors", "tiny", "--loss", "sls", *SMALL, "--epochs", "5"]
+CELL = ["--detectors", "tiny", "--loss", "sls", "--dataset", "synthetic", *SMALL, "--epochs", "5"]
 SLEEP = "0.4"  # seconds per step, so that a signal lands inside an epoch
 STEPS = 3  # of an epoch
 

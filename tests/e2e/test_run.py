@@ -218,6 +218,7 @@ def test_a_reference_preset_gives_rows_of_two_rules_from_one_training(tmp_path):
     starts = tmp_path / "starts"
     options = ["--preset", "reference-sirst", "--dataset", "synthetic", "--detectors", "tiny"]
     options += ["--loss", "sls", "--seeds", "0", *SMALL, "--crop-size", "64", "--lr", "0.5"]
+    options += ["--set", "selection=last", "--set", "val_fraction=0"]  # the preset's own
     result = run(*options, "--set", "eval_every=1", "--output", tmp_path, TINY_STARTS=str(starts))
     assert result.returncode == 0, result.stdout
     assert starts.read_text() == "start\n"
