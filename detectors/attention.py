@@ -10,6 +10,8 @@ Attribute names are checkpoint keys: keep them.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -63,6 +65,20 @@ def pool_channels(x: Tensor) -> Tensor:
     return pooled.contiguous(memory_format=torch.channels_last)
 
 
+def _outside_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep the types of the forward pass where a whole step stands under autocast.
+
+    There CUDA would make sums of bf16 float32, which no convolution takes beside a bf16 kernel.
+    """
+
+    @functools.wraps(backward)
+    def plain(ctx: Any, grad: Tensor) -> Any:
+        with torch.autocast(grad.device.type, enabled=False):
+            return backward(ctx, grad)
+
+    return plain
+
+
 class _ChannelGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, fc1: Tensor, fc2: Tensor) -> Tensor:
@@ -75,6 +91,7 @@ class _ChannelGate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_outside_autocast
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, fc1, fc2, place, pooled, hidden, gate = ctx.saved_tensors
         height, width = x.shape[2:]
@@ -100,6 +117,7 @@ class _SpatialGate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_outside_autocast
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, kernel, pooled, gate = ctx.saved_tensors
         by_gate = (grad * x).sum(1, keepdim=True)

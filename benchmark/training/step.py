@@ -147,9 +147,15 @@ class GraphedStep:
 
 def cuda_capture(work: Callable[[], None]) -> Callable[[], None]:
     """Capture on the current stream (see `side_stream`); what comes back launches the graph."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-        work()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, stream=stream):
+            work()
+    except Exception:
+        # a broken capture leaves the random generator as if in one: its next number would raise
+        generator = torch.cuda.default_generators[stream.device_index]
+        generator.graphsafe_set_state(generator.clone_state())
+        raise
     return graph.replay
 
 

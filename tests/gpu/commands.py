@@ -233,10 +233,15 @@ def killed(judge: Judge) -> None:
     judge.note("seconds until they had left", time.monotonic() - started)
     judge.need([*output.glob("runs/*/*/*/checkpoint.pt")], "no run saved its epochs")
     if judge.cuda:
-        text = ask_nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader") or ""
-        judge.note("processes on the GPU", text.split())
-        left = {*text.split()} & {*map(str, pids)}
-        judge.need(not left, f"still on the GPU: {left}")
+        # the driver lists a process for a moment after its end
+        wait_for(lambda: not on_gpu(pids), 10)
+        judge.need(not on_gpu(pids), f"still on the GPU: {on_gpu(pids)}")
+
+
+def on_gpu(pids: list[int]) -> set[str]:
+    """Those of them that the driver lists."""
+    text = ask_nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader") or ""
+    return {*text.split()} & {*map(str, pids)}
 
 
 def workers(output: Path) -> list[int]:
