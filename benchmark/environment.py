@@ -267,8 +267,11 @@ def _cards(_tool: str | None) -> list[list[Gpu]]:
 def git_commit() -> str | None:
     """The commit of the harness, with `+changes` where the tree is not clean.
 
-    Outside git (a copy on another machine) what IRSTD_COMMIT says; None where that is not set.
+    What IRSTD_COMMIT says where that is set: a copy on another machine may lie in a repository that
+    knows nothing of it. None outside git without it.
     """
+    if said := os.environ.get("IRSTD_COMMIT"):
+        return said
 
     def git(*args: str) -> str | None:
         run = subprocess.run(
@@ -278,5 +281,5 @@ def git_commit() -> str | None:
 
     commit = git("rev-parse", "--short=12", "HEAD") if shutil.which("git") else None
     if commit is None:
-        return os.environ.get("IRSTD_COMMIT")
+        return None
     return commit + ("+changes" if git("status", "--porcelain") else "")

@@ -260,3 +260,8 @@ def test_a_copy_outside_git_says_what_it_was_told(monkeypatch, tmp_path):
     assert environment.git_commit() is None
     monkeypatch.setenv("IRSTD_COMMIT", "abc123")
     assert environment.git_commit() == "abc123"
+
+
+def test_what_a_copy_was_told_wins_over_the_repository_it_lies_in(monkeypatch):
+    monkeypatch.setenv("IRSTD_COMMIT", "abc123")
+    assert environment.git_commit() == "abc123"

@@ -220,7 +220,7 @@ def _machine(bench: Any) -> dict[str, Any]:
         "threads": bench.threads,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "commit": os.environ.get("IRSTD_COMMIT") or git_commit(),
+        "commit": git_commit(),
         "small": bench.small,
         "seconds": bench.seconds,
     }

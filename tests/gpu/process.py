@@ -154,7 +154,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "cpu": f"{cpu_count()} cores of {cpu_name()}",
         "platform": platform.platform(),
-        "commit": git_commit() or os.environ.get("IRSTD_COMMIT"),
+        "commit": git_commit(),
     }
 
 
