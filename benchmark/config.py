@@ -68,12 +68,12 @@ class Settings(_Strict):
     warm_loss_share: float = Field(
         0.0, ge=0, lt=1, description="share of the epochs that are trained with `warm_loss`"
     )
-    output_bias: float | None = Field(
+    output_prior: float | None = Field(
         None,
-        ge=-20,
-        le=20,
-        description="what the biases of the output layers start from: -4 says that 2 % of the "
-        "pixels are targets; none: as torch draws them",
+        gt=0,
+        lt=1,
+        description="probability of a target that the output layers start from, in their bias; "
+        "their weights are then small and add up to 0; none: as drawn",
     )
     augmentation: Literal["scale", "patch"] = Field(
         "scale",
@@ -169,7 +169,7 @@ class Settings(_Strict):
 
 TRAINING = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warm_epoch",
-    "warm_loss", "warm_loss_share", "output_bias", "augmentation", "base_size", "scale_jitter",
+    "warm_loss", "warm_loss_share", "output_prior", "augmentation", "base_size", "scale_jitter",
     "crop_size", "positive_crops", "clip_grad", "ema",
 )  # fmt: skip
 """The settings that make up a recipe."""

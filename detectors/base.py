@@ -70,8 +70,8 @@ class Detector(nn.Module):
     variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
     """What of the above is another for a variant: `{"port": {"stride": 16}}`."""
     outputs: ClassVar[tuple[str, ...]] = ()
-    """Names of the layers whose results are logits, those of every variant: they are given a bias
-    to start from where a recipe asks for one (`output_bias`)."""
+    """Names of the layers whose results are logits, those of every variant: they start from a prior
+    where a recipe asks for one (`output_prior`)."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
 

@@ -42,7 +42,7 @@ from benchmark.training.checkpoints import Origin, State, load, save
 from benchmark.training.loop import Validate, train
 from benchmark.training.step import side_stream
 from benchmark.training.stop import Stop
-from benchmark.training.warm_up import Warmed, set_output_bias
+from benchmark.training.warm_up import Warmed, set_output_prior
 from datasets.base import Sample
 from detectors.base import Detector
 
@@ -133,10 +133,10 @@ def run_job(
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
     detector = detectors.create_detector(job.detector, inputs.weights)
-    prior = settings.output_bias if inputs.weights is None else None
-    if prior is not None and not set_output_bias(detector, prior):
+    prior = settings.output_prior if inputs.weights is None else None
+    if prior is not None and not set_output_prior(detector, prior):
         data.notes.append(
-            f"{job.detector} names no output layers (`outputs`), so they started without the bias "
+            f"{job.detector} names no output layers (`outputs`), so they started without the prior "
             f"{prior:g}"
         )
     past = guard(job, data, val_set, test_set, inputs)

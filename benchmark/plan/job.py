@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.config import Settings
 from benchmark.naming import short_dataset
 
-ADDED_LATER = ("also", "select_by", "warm_loss", "warm_loss_share", "output_bias")
+ADDED_LATER = ("also", "select_by", "warm_loss", "warm_loss_share", "output_prior")
 """Settings that are no part of the identity while at their default: with them, what earlier code
 finished would no longer be recognised as done."""
 

@@ -13,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmark.config import Settings
 from benchmark.naming import short_dataset
+from benchmark.plan.job import ADDED_LATER
 from benchmark.record import Profile, Record, RecordError, Scores, read_profile, read_record
 from benchmark.report.collapse import Collapse, collapses
 from benchmark.report.operating import Point, curve_numbers
@@ -35,9 +37,7 @@ _NAMED_ELSEWHERE = frozenset(
 # What else a run was scored under changes no number of a table.
 _WITHOUT_EFFECT = frozenset({"protocols"})
 # Settings that earlier records lack, with what they were run with.
-_ADDED_LATER = {
-    "select_by": "native", "warm_loss": None, "warm_loss_share": 0.0, "output_bias": None,
-}  # fmt: skip
+_ADDED_LATER = {name: Settings.model_fields[name].default for name in ADDED_LATER}
 _COST_KEYS = ("parameters", "macs", "train_seconds", "test_seconds", "peak_memory_bytes")
 _NO_LOSS = "none"  # of what was scored without training
 

@@ -83,7 +83,7 @@ def test_what_no_paper_has_is_off_in_their_recipes(tmp_path):
         for name in every:
             (cell,) = cells(tmp_path, recipe, name)
             s = cell.job.settings
-            assert (s.warm_loss, s.warm_loss_share, s.output_bias) == (None, 0, None)
+            assert (s.warm_loss, s.warm_loss_share, s.output_prior) == (None, 0, None)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))

@@ -1,5 +1,9 @@
 """The loss of the first epochs, and the prior on the output."""
 
+import copy
+import math
+import zlib
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +14,7 @@ from benchmark.config import Settings, resolve_settings
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.training.step import phase_of
-from benchmark.training.warm_up import Warmed, set_output_bias
+from benchmark.training.warm_up import Warmed, set_output_prior
 from detectors.base import Detector, Prediction
 
 TRAINED = [name for name in detectors.REGISTRY.match(["*"])
@@ -69,18 +73,33 @@ def test_only_what_can_be_captured_is():
     "name", [*TRAINED, "mshnet:scales=2", "dnanet:deep_supervision=false", "acm:port"]
 )
 def test_every_output_starts_from_the_prior(name):
-    """Where the features add nothing, all maps of a detector are the bias."""
+    """Where all features are equal, every map of a detector is the prior."""
     detector = detectors.create_detector(name).eval()
-    assert set_output_bias(detector, -4.0)
+    assert set_output_prior(detector, 0.02)
     layers = dict(detector.named_modules())
+    for output in detector.outputs:
+        if output in layers:
+            weight = layers[output].weight
+            torch.testing.assert_close(weight.sum(), torch.tensor(0.0), atol=1e-5, rtol=0)
+            assert weight.min() < 0 < weight.max()
+            weight.data.zero_()
+    side = max(64, -(-detector.min_size // detector.stride) * detector.stride)
     with torch.no_grad():
-        for output in detector.outputs:
-            if output in layers:
-                layers[output].weight.zero_()
-        side = max(64, -(-detector.min_size // detector.stride) * detector.stride)
         prediction = detector(torch.randn(1, detector.in_channels, side, side))
     for logits in (prediction.logits, *prediction.aux):
-        torch.testing.assert_close(logits, torch.full_like(logits, -4.0))
+        torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, 0.02))
+
+
+def test_weights_of_one_sign_are_no_trap():
+    """As drawn for ALCNet with seed 1: all four negative, so that no map could exceed the bias."""
+    torch.manual_seed(zlib.crc32(b"weights/alcnet/1"))
+    detector = detectors.create_detector("alcnet")
+    (name,) = detector.outputs
+    head = dict(detector.named_modules())[name]
+    assert (head.weight < 0).all()
+    before = head.weight.clone()
+    set_output_prior(detector, 0.02)
+    torch.testing.assert_close(head.weight, (before - before.mean()) / 4)
 
 
 def test_a_detector_that_names_no_outputs_is_left_alone():
@@ -93,12 +112,16 @@ def test_a_detector_that_names_no_outputs_is_left_alone():
             return Prediction(self.head(x))
 
     detector = Unnamed()
-    before = detector.head.bias.clone()
-    assert not set_output_bias(detector, -4.0)
-    assert torch.equal(detector.head.bias, before)
+    before = copy.deepcopy(detector.state_dict())
+    assert not set_output_prior(detector, 0.02)
 
-    Unnamed.outputs, detector.head.bias = ("head",), None
-    assert not set_output_bias(detector, -4.0)
+    Unnamed.outputs, bias = ("head",), detector.head.bias
+    detector.head.bias = None
+    assert not set_output_prior(detector, 0.02)
+    detector.head.bias = bias
+    assert all(torch.equal(before[key], value) for key, value in detector.state_dict().items())
+    assert set_output_prior(detector, 0.5)
+    assert detector.head.bias.item() == math.log(1)
 
 
 @pytest.mark.parametrize("half", [{"warm_loss": "bce"}, {"warm_loss_share": 0.5}])
@@ -119,5 +142,5 @@ def test_runs_without_them_keep_their_id():
     """What was finished before these settings existed is still done."""
     plain = Job("synthetic", "acm", "sls", 0, Settings(), "mshnet")
     assert plain.id == "781f772a7d"
-    for other in (Settings(warm_loss="bce", warm_loss_share=0.5), Settings(output_bias=0)):
+    for other in (Settings(warm_loss="bce", warm_loss_share=0.5), Settings(output_prior=0.02)):
         assert Job("synthetic", "acm", "sls", 0, other, "mshnet").id != plain.id
