@@ -64,15 +64,15 @@ def grid_of(count: int) -> tuple[int, int]:
 
 
 def entitle(figure: Figure, table: Table, title: str, axes: Axes | None = None) -> None:
-    """Write a title and below it the table's remarks, for which the figure grows.
+    """Write a title and below it the table's remarks; the figure grows for all lines but one.
 
     Args:
         axes: the panel above which they stand; None: above the figure.
     """
     letters = int(figure.get_figwidth() * (0.85 if axes else 1) / _LETTER)
-    lines = [line for text in remarks(table) for line in textwrap.wrap(text, letters)]
-    figure.set_figheight(figure.get_figheight() + _LINE * len(lines))
-    text = "\n".join([title, *lines])
+    lines = [line for text in (title, *remarks(table)) for line in textwrap.wrap(text, letters)]
+    figure.set_figheight(figure.get_figheight() + _LINE * (len(lines) - 1))
+    text = "\n".join(lines)
     if axes is None:
         figure.suptitle(text, fontsize=8)
     else:

@@ -10,7 +10,6 @@ from torch import Tensor
 from detectors.base import Detector
 from losses.base import Loss
 
-
 WEIGHTS = 0.25
 """Of their random size, what output layers with a prior start with. Chosen on the preset `quick`:
 with 1 UIU-Net comes to rely on the statistics of its batches there, with 0 ACM starts slowly."""

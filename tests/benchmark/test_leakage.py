@@ -171,6 +171,7 @@ def overlapping(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.extra
 def test_the_guard_from_end_to_end(overlapping, tmp_path):
     out = tmp_path / "out"
     data = ["--data-root", overlapping]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -17,7 +20,7 @@ from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
 from benchmark.report.figures import overview_figure, training_figure
 from benchmark.report.operating import attainable, pd_at
 from benchmark.report.panels import example_figures, overlay
-from benchmark.report.style import Style, at_least
+from benchmark.report.style import Style, at_least, drawing
 from tests.benchmark.test_report_sweep import CURVE, make_record, score_also, write, write_sweep
 
 
@@ -74,6 +77,21 @@ def test_a_method_that_never_predicts_anything_has_no_precision(tmp_path: Path) 
     figure = roc_pr_figure(collection.tables[0], Style(collection))
     left, right = figure.axes
     assert (len(left.lines), len(right.lines)) == (2, 1)
+
+
+@pytest.mark.parametrize("draw", [pd_fa_figure, roc_pr_figure, training_figure, overview_figure])
+def test_a_long_title_stays_in_the_figure(drawn: tuple[Table, Style], draw: Callable) -> None:
+    table, style = drawn
+    long = replace(table, dataset="synthetic:easy:size=80:test=60:train=68")
+    with drawing():
+        figure = draw(long, style)
+        FigureCanvasAgg(figure).draw()
+    texts = [axes.title for axes in figure.axes] + ([figure._suptitle] if figure._suptitle else [])
+    assert any("size=80" in text.get_text() for text in texts)
+    for text in texts:
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0, text.get_text()
+        assert extent.x1 <= figure.bbox.width, text.get_text()
 
 
 def test_colour_is_the_detector_and_dash_is_the_loss(drawn: tuple[Table, Style]) -> None:
