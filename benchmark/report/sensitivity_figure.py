@@ -115,10 +115,12 @@ def _by_bin(
         mean = np.array([v.mean() if v.size else np.nan for v in found])
         low = np.array([v.min() if v.size else np.nan for v in found])
         high = np.array([v.max() if v.size else np.nan for v in found])
+        # three equal numbers have a mean that may differ from them in the last digit
+        whiskers = np.maximum([mean - low, high - mean], 0)
         where = np.arange(len(parts)) + offset
         axes.plot(where, mean, color=look.color, ls=look.dash, lw=0.6, alpha=0.45)
         axes.errorbar(
-            where, mean, [mean - low, high - mean], color=look.color, ls="", elinewidth=0.8,
+            where, mean, whiskers, color=look.color, ls="", elinewidth=0.8,
             marker=look.marker, ms=4, mec="white", mew=0.3,
         )  # fmt: skip
     numbers = [methods[0].seeds[0].get((*part, "targets")) for part in parts]

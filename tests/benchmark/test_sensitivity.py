@@ -217,6 +217,19 @@ def test_figure(tmp_path: Path) -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mshnet, sls"]
 
 
+@pytest.mark.parametrize("union", [19, 29, 38])
+def test_figure_of_three_equal_seeds(tmp_path: Path, union: int) -> None:
+    """Their mean is not always what they are, to the last digit: no whisker is negative."""
+    one = {
+        "image": [0], "area": [9], "scr": [5.0], "outcome": ["hit"],
+        "predicted_area": [union], "intersection": [9], "distance": [0.0],
+    }  # fmt: skip
+    records = [with_outcomes(make_record(seed=seed), one) for seed in range(3)]
+    collection = collect(write(tmp_path, *records))
+    iou = sensitivity_figure(collection.tables[0], Style(collection)).axes[2]
+    np.testing.assert_allclose(iou.lines[0].get_ydata()[0], 900 / union)
+
+
 def test_figure_where_nothing_was_found_or_can_be_told(tmp_path: Path) -> None:
     """No hit, no contrast, no false alarm, and more methods than can be told apart."""
     count = len(TARGETS["area"])
