@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.config import Settings
 from benchmark.report.aggregate import Row, Run, Table
 from benchmark.report.collapse import watched_iou
 from benchmark.report.layout import (
@@ -121,8 +124,8 @@ def _mark_collapse(axes: Axes, row: Row, scale: float, look: Line) -> None:
 
 
 def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
-    """A dotted line where the warm-up ends: there the loss of MSHNet and SLS changes."""
-    ends = {row.runs[0].settings.get("warm_epoch", -1) for row in rows}
+    """A dotted line where the warm-up ends: there another loss begins, or that of SLS changes."""
+    ends = {_last_of_warmup(row.runs[0].settings) for row in rows}
     longest = max(len(run.record.history) for row in rows for run in row.done)
     end = ends.pop()
     if ends or not 0 <= end < longest - 1:
@@ -133,6 +136,13 @@ def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
             "warm-up ends", (end + 0.5, 1), (-1.5, -1), xycoords=axes.get_xaxis_transform(),
             textcoords="offset points", fontsize=6, color="0.4", va="top", ha="right", rotation=90,
         )  # fmt: skip
+
+
+def _last_of_warmup(settings: Mapping[str, Any]) -> int:
+    """Epoch, counted from 0; -1: there is none."""
+    names = ("epochs", "warm_loss", "warm_loss_share")
+    known = {name: settings[name] for name in names if name in settings}
+    return max(settings.get("warm_epoch", -1), Settings(**known).warm_loss_epochs - 1)
 
 
 def overview_figure(table: Table, style: Style) -> Figure | None:

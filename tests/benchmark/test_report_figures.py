@@ -143,6 +143,29 @@ def test_training_of_one_epoch(tmp_path: Path) -> None:
     assert [tick for tick in axes.get_xticks() if 0 <= tick <= 1] in ([0], [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [
+        ({"warm_epoch": -1}, None),
+        ({"warm_epoch": 1}, 1.5),
+        ({"warm_epoch": -1, "warm_loss": "bce", "warm_loss_share": 0.4}, 0.5),
+        ({"warm_epoch": 1, "warm_loss": "bce", "warm_loss_share": 0.4}, 1.5),
+    ],
+)
+def test_training_says_where_the_warm_up_ends(
+    tmp_path: Path, settings: dict, end: float | None
+) -> None:
+    """By another loss, or within the row's own."""
+    record = make_record()
+    assert len(record.history) == 3
+    record.settings = record.settings | {"epochs": 3} | settings
+    collection = collect(write(tmp_path, record))
+    axes = training_figure(collection.tables[0], Style(collection)).axes[0]
+    marks = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+    assert marks == ([] if end is None else [end])
+    assert [text.get_text() for text in axes.texts] == ["warm-up ends"] * len(marks)
+
+
 def test_training_without_validation_has_one_panel(tmp_path: Path) -> None:
     record = make_record()
     for epoch in record.history:

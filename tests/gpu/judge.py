@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmark.environment import ROOT
+
 
 class Skip(Exception):  # noqa: N818  # no error
     """The check cannot be made here; the message says why."""
@@ -123,7 +125,7 @@ class Judge:
         self.count += 1
         self.wrong.append(f"{where}{type(error).__name__}: {text}")
         trace = traceback.format_exception(type(error), error, error.__traceback__)
-        self.traces.append("".join(trace))
+        self.traces.append("".join(trace).replace(f"{ROOT}/", ""))
 
     @property
     def detail(self) -> str:

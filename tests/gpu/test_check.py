@@ -59,6 +59,7 @@ def test_failures_are_seen_and_the_others_go_on(tmp_path):
     assert "weights[b][0]: 1 of 2 differ" in found["unequal"]["detail"]
     assert found["raises"]["detail"] == "first: ValueError: a bug"
     assert 'raise ValueError("a bug' in found["raises"]["traceback"]
+    assert str(ROOT) not in found["raises"]["traceback"]
     assert found["idle"]["detail"] == "nothing was compared"
     assert found["hangs"]["detail"] == "no end within 2 s"
     assert found["dies"]["detail"] == "its process ended, exit code -11"
