@@ -72,6 +72,9 @@ class Detector(nn.Module):
     outputs: ClassVar[tuple[str, ...]] = ()
     """Names of the layers whose results are logits, those of every variant: they start from a prior
     where a recipe asks for one (`output_prior`)."""
+    fusion: ClassVar[str] = ""
+    """The one of `outputs` that has nothing but the maps of the others as input: it then starts as
+    their mean."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
 

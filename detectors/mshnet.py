@@ -36,6 +36,7 @@ class MSHNet(Backbone):
     source = "arXiv:2403.19366; checked against github.com/Lliu666/MSHNet@7c5194b"
     choices = {"scales": (1, 2, 3, 4), "head_kernel": (1, 3)}
     outputs = ("output_0", "output_1", "output_2", "output_3", "final")
+    fusion = "final"
     cost = {"parameters": 4.066, "macs": 6.002, "activations": 47.9}
     published_cost = {
         "parameters": 4.07,

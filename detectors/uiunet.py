@@ -56,6 +56,7 @@ class UIUNet(Detector):
     }
     cost = {"parameters": 50.541, "macs": 54.298, "activations": 171.1}
     outputs = ("side1", "side2", "side3", "side4", "side5", "side6", "outconv")
+    fusion = "outconv"
     published_cost = {
         "parameters": 50.540,
         "flops": 54.426,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detectors.base import Detector
 from losses.base import Loss
@@ -50,17 +50,32 @@ def set_output_prior(detector: Detector, probability: float) -> bool:
     come out of a ReLU and all of their weights happen to be negative, no pixel can ever exceed the
     bias. So their mean is taken from the drawn weights, and a quarter of what is left is kept.
 
+    A layer that fuses the maps of the others (`Detector.fusion`) starts as their mean instead: its
+    inputs are logits already. With small weights it would pass on a fraction of what they know, and
+    with few steps that remains so (UIU-Net on the preset `quick`: 70 where its finest map had 85).
+
     Returns:
         False if the detector names no such layers (`Detector.outputs`), or one without a bias:
         then nothing was set.
     """
     every = dict(detector.named_modules())
-    layers = [every[name] for name in detector.outputs if name in every]
-    if not layers or any(layer.bias is None for layer in layers):
+    layers = {name: every[name] for name in detector.outputs if name in every}
+    if not layers or any(layer.bias is None for layer in layers.values()):
         return False
     with torch.no_grad():
-        for layer in layers:
-            layer.weight -= layer.weight.mean((1, 2, 3), keepdim=True)
-            layer.weight *= WEIGHTS
-            layer.bias.fill_(math.log(probability / (1 - probability)))
+        for name, layer in layers.items():
+            if name == detector.fusion:
+                _take_the_mean(layer)
+            else:
+                layer.weight -= layer.weight.mean((1, 2, 3), keepdim=True)
+                layer.weight *= WEIGHTS
+                layer.bias.fill_(math.log(probability / (1 - probability)))
     return True
+
+
+def _take_the_mean(layer: nn.Conv2d) -> None:
+    """Let each pixel of the result be the mean of the inputs there."""
+    height, width = layer.kernel_size
+    layer.weight.zero_()
+    layer.weight[:, :, height // 2, width // 2] = 1 / layer.in_channels
+    layer.bias.zero_()

@@ -78,7 +78,7 @@ def test_every_output_starts_from_the_prior(name):
     assert set_output_prior(detector, 0.02)
     layers = dict(detector.named_modules())
     for output in detector.outputs:
-        if output in layers:
+        if output in layers and output != detector.fusion:
             weight = layers[output].weight
             torch.testing.assert_close(weight.sum(), torch.tensor(0.0), atol=1e-5, rtol=0)
             assert weight.min() < 0 < weight.max()
@@ -88,6 +88,34 @@ def test_every_output_starts_from_the_prior(name):
         prediction = detector(torch.randn(1, detector.in_channels, side, side))
     for logits in (prediction.logits, *prediction.aux):
         torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, 0.02))
+
+
+@pytest.mark.parametrize(("name", "maps"), [("mshnet", 4), ("mshnet:scales=2", 2), ("uiunet", 6)])
+def test_a_fused_map_starts_as_the_mean_of_the_others(name, maps):
+    """With small weights it would pass on little of what the other maps know."""
+    detector = detectors.create_detector(name).eval()
+    set_output_prior(detector, 0.02)
+    side = max(64, detector.min_size)
+    with torch.no_grad():
+        prediction = detector(torch.randn(2, detector.in_channels, side, side))
+    enlarged = [
+        nn.functional.interpolate(
+            m, size=(side, side), mode="bilinear", align_corners=name != "uiunet"
+        )
+        for m in prediction.aux
+    ]
+    assert len(enlarged) == maps
+    torch.testing.assert_close(prediction.logits, sum(enlarged) / maps)
+
+
+def test_every_layer_that_fuses_maps_is_named():
+    """It is one whose input has as many channels as the detector has other outputs."""
+    for name in TRAINED:
+        detector = detectors.create_detector(name)
+        layers = dict(detector.named_modules())
+        outputs = [output for output in detector.outputs if output in layers]
+        fusing = [o for o in outputs if layers[o].in_channels == len(outputs) - 1]
+        assert fusing == ([detector.fusion] if detector.fusion else []), name
 
 
 def test_weights_of_one_sign_are_no_trap():
