@@ -329,6 +329,7 @@ def test_figures_say_what_collapsed_and_since_when(tmp_path: Path) -> None:
 # --- the whole way ---------------------------------------------------------------------------
 
 
+@pytest.mark.extra
 def test_a_detector_that_gives_nothing_is_called_so(tmp_path: Path) -> None:
     plugins = tmp_path / "plugins"
     plugins.mkdir()

@@ -49,6 +49,7 @@ def assert_one_clear_line(result, *parts):
     )
 
 
+@pytest.mark.extra
 def test_failures_stay_in_their_cell(tmp_path):
     result = run(
         "--detectors", "crash,oom,diverge,tiny", "--loss", "sls", *SMALL,
@@ -86,6 +87,7 @@ def test_good_data_runs(sirst, tmp_path):
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.extra
 def test_broken_png(sirst, tmp_path):
     path = sirst / "images" / "Misc_3.png"
     path.write_bytes(path.read_bytes()[:400])
@@ -129,6 +131,7 @@ def test_read_only_output_folder(small_disk):
     assert_one_clear_line(result, "error:", "--output", "cannot write there", "ead-only")
 
 
+@pytest.mark.extra
 def test_full_disk_keeps_what_is_finished_and_resumes(small_disk, tmp_path):
     cell = ["--loss", "sls", *SMALL, "--output", small_disk / "out"]
     first = run("--detectors", "tiny", *cell)

@@ -75,7 +75,13 @@ def test_kill_worker_then_parent_then_finish(uninterrupted, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGINT,
+        *(pytest.param(s, marks=pytest.mark.extra) for s in (signal.SIGTERM, signal.SIGKILL)),
+    ],
+)
 def test_a_stop_saves_the_epochs_that_are_finished(how, tmp_path):
     """Ctrl-C, SIGTERM and the sudden end of the parent, before the first checkpoint is due."""
     output, steps = tmp_path / "out", tmp_path / "steps"
@@ -116,7 +122,7 @@ def test_a_time_limit_ends_in_time_and_the_same_command_goes_on(uninterrupted, t
     assert ours.environment.sessions == 2
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_two_harnesses_never_run_a_cell_twice(tmp_path):
     starts = tmp_path / "starts"
     cells = ["--detectors", "tiny", "--loss", "sls,soft_iou", *SMALL]
