@@ -35,7 +35,7 @@ def uninterrupted(tmp_path_factory):
     return output
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_kill_worker_then_parent_then_finish(uninterrupted, tmp_path):
     output = tmp_path / "out"
 
