@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.errors import UserError
-from benchmark.memory import KEEP_FREED
+from benchmark.execute.memory import KEEP_FREED
 
 ROOT = Path(__file__).resolve().parent.parent
 VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -15,10 +15,8 @@ from rich.table import Table
 import datasets
 import detectors
 import losses
-from benchmark.config import Plan, build, check_values, read_preset, split_keys
 from benchmark.console import duration
 from benchmark.errors import UserError, describe_os_error
-from benchmark.naming import short_dataset
 from benchmark.plan.matrix import Cell, make_matrix
 from benchmark.preflight import Outlook, look_ahead, refuse
 from benchmark.preflight.cost import declared
@@ -26,9 +24,11 @@ from benchmark.preflight.disk import make_output
 from benchmark.preflight.hours import learn
 from benchmark.preflight.show import describe_hours, print_outlook
 from benchmark.registry import add_plugins
+from benchmark.registry.names import short_dataset
+from benchmark.settings.config import Plan, build, check_values, read_preset, split_keys
 
 if TYPE_CHECKING:
-    from benchmark.execute.local import Outcome
+    from benchmark.execute.executors.local import Outcome
 
 MORE_TO_DO = 75
 """Exit code of a run whose time was over before its cells were done: EX_TEMPFAIL, "try again"."""
@@ -78,7 +78,7 @@ def launch(
         return 0
 
     make_output(plan.output)
-    from benchmark.execute.local import START_SECONDS, run_cells
+    from benchmark.execute.executors.local import START_SECONDS, run_cells
 
     skipped = [c for c in cells if c.skip_reason is not None]
     _say(
@@ -166,7 +166,7 @@ def _in_order(cells: list[Cell], plan: Plan) -> list[Cell]:
 
 def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
     """Measure the speed of every detector that has a result, alone; kept where it is known."""
-    from benchmark.profile import profile_detectors
+    from benchmark.profiling.parent import profile_detectors
 
     states = {cell.job.detector: set() for cell in cells}
     for cell in cells:

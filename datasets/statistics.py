@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects
 
-from benchmark.evaluation.metrics.clutter import contrasts
-from benchmark.evaluation.metrics.components import label_components
+from benchmark.evaluation.clutter import contrasts
+from benchmark.evaluation.components import label_components
 from datasets.base import Sample
 from datasets.spectrum import FREQUENCIES, background_spectrum, slope
 

@@ -10,8 +10,8 @@ import difflib
 from collections.abc import Sequence
 
 from benchmark.errors import UserError
-from benchmark.evaluation.metrics.protocol import Protocol
-from benchmark.evaluation.metrics.protocols import PROTOCOLS
+from benchmark.evaluation.names import PROTOCOLS
+from benchmark.evaluation.protocol import Protocol
 
 __all__ = ["create_protocol", "describe_protocol", "list_protocols"]
 

@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from benchmark.evaluation import create_protocol
-from benchmark.evaluation.geometry import fit
-from benchmark.evaluation.metrics.protocol import Geometry, Protocol
-from benchmark.record import Scores
+from benchmark.evaluation.protocol import Geometry, Protocol
+from benchmark.evaluation.resize import fit
+from benchmark.records.record import Scores
 from datasets.base import Sample
 
 Network = Callable[[Sequence[np.ndarray], Geometry], Iterable[tuple[int, np.ndarray]]]

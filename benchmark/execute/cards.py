@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.config import Plan
 from benchmark.environment import cpu_count, devices
+from benchmark.settings.config import Plan
 
 MOST_PACKED = 4
 """Runs on a GPU with `--jobs-per-device auto`, where its memory allows; each wants a CPU core."""

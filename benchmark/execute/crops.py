@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.store import write_atomic
+from benchmark.records.store import write_atomic
 from datasets.base import Sample
 
 COUNT = 6

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datasets
-from benchmark import leakage
-from benchmark.naming import short_dataset
+from benchmark.execute import leakage
 from benchmark.plan.job import Job
 from benchmark.plan.parts import check_parts
-from benchmark.record import Data
+from benchmark.records.record import Data
+from benchmark.registry.names import short_dataset
 from benchmark.training.batches import hold_out
 from datasets.base import Sample, content_hash
 from datasets.hashes import image_hash

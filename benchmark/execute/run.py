@@ -22,21 +22,21 @@ import losses
 from benchmark import __version__
 from benchmark.environment import cpu_computes_bf16, cpu_name, git_commit
 from benchmark.errors import UserError
-from benchmark.evaluation.cost import count_macs, count_parameters
-from benchmark.evaluation.inference import Predictor
-from benchmark.evaluation.metrics.protocol import NATIVE, Geometry
+from benchmark.evaluation.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import choose, save_crops
 from benchmark.execute.events import EventWriter
 from benchmark.execute.inputs import Inputs, guard, read_data
+from benchmark.execute.memory import give_back
 from benchmark.execute.torch_setup import configure, describe
 from benchmark.execute.untrained import untrained
-from benchmark.memory import give_back
-from benchmark.naming import short_dataset
+from benchmark.networks.cost import count_macs, count_parameters
+from benchmark.networks.inference import Predictor
 from benchmark.plan.job import Job
-from benchmark.record import Cost, Data, Environment, Selected
+from benchmark.records.record import Cost, Data, Environment, Selected
+from benchmark.records.store import RunFolder
 from benchmark.registry import add_plugins
-from benchmark.store import RunFolder
+from benchmark.registry.names import short_dataset
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin, State, load, save
 from benchmark.training.loop import Validate, train

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from pydantic import ValidationError
 
-from benchmark.config import Settings
 from benchmark.errors import UserError
 from benchmark.evaluation.scoring import Network, score
-from benchmark.record import Untrained
-from benchmark.store import RunFolder, write_atomic
+from benchmark.records.record import Untrained
+from benchmark.records.store import RunFolder, write_atomic
+from benchmark.settings.config import Settings
 from datasets.base import Sample
 from detectors.base import Detector
 

@@ -1,7 +1,7 @@
 """One job in one fresh process: read data, train, score, write the record.
 
-Started by `benchmark.execute.local` as `python -m benchmark.execute.worker FOLDER ...`; events go
-to standard output, everything else that is printed to the run's log. SIGTERM stops it: a training
+Started by `executors.local` as `python -m benchmark.execute.worker FOLDER ...`; events go to
+standard output, everything else that is printed to the run's log. SIGTERM stops it: a training
 saves the epochs that it has finished first. So does the end of its standard input, that is of its
 parent.
 """
@@ -23,10 +23,10 @@ from filelock import Timeout
 from benchmark import __version__
 from benchmark.errors import UserError, describe_os_error
 from benchmark.execute.events import EventWriter, listen_to_parent
-from benchmark.memory import is_out_of_memory
+from benchmark.execute.memory import is_out_of_memory
 from benchmark.plan.job import Job
-from benchmark.record import Cell, Environment, Record
-from benchmark.store import RunFolder, write_atomic
+from benchmark.records.record import Cell, Environment, Record
+from benchmark.records.store import RunFolder, write_atomic
 from benchmark.training.stop import Interrupted, OutOfTime, Stop
 
 PATIENCE = 30.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import Settings
-from benchmark.naming import short_dataset
+from benchmark.registry.names import short_dataset
+from benchmark.settings.config import Settings
 
 ADDED_LATER = ("also", "select_by", "warm_loss", "warm_loss_share", "output_prior")
 """Settings that are no part of the identity while at their default: with them, what earlier code

@@ -9,13 +9,13 @@ from typing import Any
 import datasets
 import detectors
 import losses
-from benchmark.config import TRAINING, Plan, Settings, resolve_settings
 from benchmark.errors import UserError, collecting
 from benchmark.evaluation import describe_protocol
 from benchmark.plan.job import Job
-from benchmark.recipe import Recipe, read_recipe
+from benchmark.records.store import RunFolder
 from benchmark.registry import Registry
-from benchmark.store import RunFolder
+from benchmark.settings.config import TRAINING, Plan, Settings, resolve_settings
+from benchmark.settings.recipe import Recipe, read_recipe
 
 NO_LOSS = "none"
 """The loss of a cell that is scored without training."""

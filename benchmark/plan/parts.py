@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmark.config import Settings
 from benchmark.errors import UserError
+from benchmark.settings.config import Settings
 
 
 def held_out(images: int, fraction: float) -> int:

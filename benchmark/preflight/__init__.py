@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmark.config import Plan
 from benchmark.errors import UserError, collecting
 from benchmark.execute.cards import make_cards
 from benchmark.plan.matrix import Cell
@@ -20,6 +19,7 @@ from benchmark.preflight.hours import Hours, estimate
 from benchmark.preflight.memory import check_memory
 from benchmark.preflight.site import Site
 from benchmark.preflight.speed import measured
+from benchmark.settings.config import Plan
 
 
 @dataclass

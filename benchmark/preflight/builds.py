@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from benchmark.config import Plan
 from benchmark.environment import ROOT, worker_environment
 from benchmark.plan.job import Job
+from benchmark.settings.config import Plan
 
 
 def check_builds(jobs: Sequence[Job], plan: Plan) -> list[str]:
@@ -24,7 +24,7 @@ def check_builds(jobs: Sequence[Job], plan: Plan) -> list[str]:
     losses = {loss: None for loss in chosen if loss is not None and ":" in loss}
     if not detectors and not losses:
         return []
-    command = [sys.executable, "-m", "benchmark.execute.trial"]
+    command = [sys.executable, "-m", "benchmark.preflight.builds_child"]
     command += [f"--detector={name}" for name in detectors]
     command += [f"--loss={name}" for name in losses]
     command += [] if weights is None else [f"--weights={weights.resolve()}"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import detectors
-from benchmark.config import Settings
 from benchmark.plan.job import Job
+from benchmark.settings.config import Settings
 
 BYTES = 4
 """Of a weight."""

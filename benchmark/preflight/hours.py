@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from benchmark.config import Plan, Settings
 from benchmark.environment import cpu_count
-from benchmark.evaluation.metrics.protocols import PROTOCOLS
+from benchmark.evaluation.names import PROTOCOLS
 from benchmark.plan.matrix import Cell
 from benchmark.preflight.cost import declared
 from benchmark.preflight.data import Pixels, Survey
 from benchmark.preflight.site import Site
 from benchmark.preflight.speed import Speed, keep, read_speed
-from benchmark.profile import profile_path
-from benchmark.record import Record, RecordError, read_record
+from benchmark.profiling.parent import profile_path
+from benchmark.records.record import Record, RecordError, read_record
+from benchmark.settings.config import Plan, Settings
 
 START = 4.5
 """Seconds until a worker trains, and until it has left: mostly the import of torch."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from benchmark.config import Plan
 from benchmark.console import duration
-from benchmark.naming import short_dataset
 from benchmark.plan.matrix import Cell
 from benchmark.preflight import Outlook
 from benchmark.preflight.hours import Hours
+from benchmark.registry.names import short_dataset
+from benchmark.settings.config import Plan
 
 
 def print_outlook(outlook: Outlook, cells: Sequence[Cell], plan: Plan, console: Console) -> None:

@@ -15,7 +15,7 @@ from benchmark.environment import ROOT, worker_environment
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.preflight.site import Site
-from benchmark.store import write_atomic
+from benchmark.records.store import write_atomic
 from datasets.cache import cache_folder
 
 
@@ -109,7 +109,7 @@ def _measure(site: Site, precision: str, copies: int) -> Speed:
     Raises:
         UserError: one fails.
     """
-    command = [sys.executable, "-m", "benchmark.execute.measure", "--precision", precision]
+    command = [sys.executable, "-m", "benchmark.preflight.speed_child", "--precision", precision]
     command += ["--threads", str(site.threads), "--device", "cpu" if site.is_cpu else "cuda"]
     names = [card.name for card in site.cards] * copies  # those of GPUs once each, a CPU's again
     children = [

@@ -58,11 +58,11 @@ def write_report(
 
 
 def _write(folder: Path, collection: Collection, warnings: list[str]) -> list[Path]:
+    from benchmark.records.store import write_atomic
     from benchmark.report.losses_compared import losses_csv
     from benchmark.report.published import published_section
     from benchmark.report.sensitivity import sensitivity_csv
     from benchmark.report.statistics_page import pairs_csv, statistics_markdown
-    from benchmark.store import write_atomic
 
     published = published_section(table.dataset for table in collection.tables)
     page = folder / "leaderboard.md"

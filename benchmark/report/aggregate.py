@@ -13,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import Settings
-from benchmark.naming import short_dataset
 from benchmark.plan.job import ADDED_LATER
-from benchmark.record import Profile, Record, RecordError, Scores, read_profile, read_record
+from benchmark.records.record import Profile, Record, RecordError, Scores, read_profile, read_record
+from benchmark.registry.names import short_dataset
 from benchmark.report.collapse import Collapse, collapses
 from benchmark.report.operating import Point, curve_numbers
 from benchmark.report.uncertainty import Study, study
+from benchmark.settings.config import Settings
 
 # Settings that tell where a run ran, not what was computed: runs that differ in nothing else may
 # share a mean. "seed" is what the mean is taken over; the selection rule is the table's, and what

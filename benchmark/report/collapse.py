@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from benchmark.record import Record, Scores
+from benchmark.records.record import Record, Scores
 
 LOW = 0.01
 """IoU below which a training shows no sign of learning; more where the best constant map has more:

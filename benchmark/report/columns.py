@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.record import Profile
+from benchmark.records.record import Profile
 from benchmark.report.aggregate import Row, Summary, Table, show
 from benchmark.report.collapse import constant_iou
 from benchmark.report.operating import BUDGETS

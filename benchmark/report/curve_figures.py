@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
-from benchmark.record import Curve
+from benchmark.records.record import Curve
 from benchmark.report.aggregate import Row, Table
 from benchmark.report.layout import (
     entitle,

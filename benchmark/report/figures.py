@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.config import Settings
 from benchmark.report.aggregate import Row, Run, Table
 from benchmark.report.collapse import watched_iou
 from benchmark.report.layout import (
@@ -31,6 +30,7 @@ from benchmark.report.style import (
     new_figure,
     tidy,
 )
+from benchmark.settings.config import Settings
 
 # Fa is drawn in false pixels per million, as in the tables.
 _PER_MILLION = 1e6

@@ -3,7 +3,7 @@
 Initial weights follow from (seed, detector), data order and augmentation from (seed, dataset),
 neither from the loss. So with equal settings the difference between two losses is one number a
 seed, and the interval of its mean is Student's over these differences (n - 1 degrees of freedom,
-`benchmark.docs.power.half_width`). It tells what OTHER SEEDS would change, of the same detectors
+`benchmark.report.power.half_width`). It tells what OTHER SEEDS would change, of the same detectors
 and on the same test images; what other images would change is in `statistics`.
 """
 
@@ -16,9 +16,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.docs.power import half_width, pairs_needed
 from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import COLUMNS, DASH, Column
+from benchmark.report.power import half_width, pairs_needed
 
 _SHOWN = [column for column in COLUMNS if column.key in ("iou", "pd", "fa")]
 _FIRST = "sls"

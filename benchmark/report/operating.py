@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.errors import UserError
-from benchmark.record import Curve, Record, Scores
+from benchmark.records.record import Curve, Record, Scores
 
 BUDGETS = (1e-6, 1e-5, 1e-4)
 """False-alarm rates at which Pd is told."""

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from benchmark.figures.pixels import stretch
 from benchmark.report.aggregate import Row, Table
 from benchmark.report.layout import entitle
-from benchmark.report.pixels import stretch
 from benchmark.report.style import PAGE, loss_label, new_figure
 
 _THRESHOLD = 0.5

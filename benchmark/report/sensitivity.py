@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark.record import Scores
+from benchmark.records.record import Scores
 from benchmark.report.aggregate import Collection, Row, Run, Summary, Table
 from benchmark.report.columns import DASH, label_titles, labels
 

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from benchmark.records.store import write_atomic
 from benchmark.report.aggregate import Collection, Row, show
-from benchmark.store import write_atomic
 
 COLUMN = 8.5 / 2.54  # inches: the width of one column of a two-column page
 PAGE = 17.5 / 2.54

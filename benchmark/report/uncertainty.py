@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.record import ImageScore
+from benchmark.records.record import ImageScore
 from benchmark.report.statistics import (
     Interval,
     Problem,

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.config import Settings
 from benchmark.plan.parts import held_out
+from benchmark.settings.config import Settings
 from datasets.base import Sample
 from datasets.transforms import (
     Crops,

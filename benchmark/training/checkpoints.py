@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.record import Epoch
-from benchmark.store import RunFolder, write_atomic
+from benchmark.records.record import Epoch
+from benchmark.records.store import RunFolder, write_atomic
 
 SAVE_EVERY = 60.0
 """Seconds between two checkpoints: on a GPU an epoch of small images takes one, and the checkpoint
@@ -24,7 +24,7 @@ class Origin(NamedTuple):
     """What is trained on."""
 
     train_hash: str  # of the names, images and masks of the training part
-    training_hashes: list[str]  # see `benchmark.leakage`
+    training_hashes: list[str]  # see `benchmark.execute.leakage`
 
 
 @dataclass

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmark.config import Settings
-from benchmark.record import Epoch
-from benchmark.store import RunFolder
+from benchmark.records.record import Epoch
+from benchmark.records.store import RunFolder
+from benchmark.settings.config import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Best, Origin, Saver, State, resume, save
 from benchmark.training.optim import (

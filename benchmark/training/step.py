@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.memory import is_out_of_memory
+from benchmark.execute.memory import is_out_of_memory
 from detectors.base import Detector
 from losses import supervise
 from losses.base import Loss

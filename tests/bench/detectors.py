@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.evaluation.fuse import fold_batchnorm
+from benchmark.profiling.fuse import fold_batchnorm
 from detectors import create_detector
 from detectors.base import Prediction
 from tests.bench._timing import Work, clock, interleave, ratio

@@ -28,10 +28,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 
-from benchmark.config import Settings
 from benchmark.execute.torch_setup import configure
-from benchmark.recipe import read_recipe
-from benchmark.store import RunFolder
+from benchmark.records.store import RunFolder
+from benchmark.settings.config import Settings
+from benchmark.settings.recipe import read_recipe
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin
 from benchmark.training.loop import train

@@ -14,7 +14,7 @@ import torch
 
 from benchmark import environment
 from benchmark.errors import UserError
-from benchmark.memory import KEEP_FREED
+from benchmark.execute.memory import KEEP_FREED
 
 CARDS = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
@@ -228,7 +228,7 @@ def test_flags_of_torch():
     script = """
 import json, warnings
 import cv2, torch
-from benchmark.config import Settings
+from benchmark.settings.config import Settings
 from benchmark.execute import torch_setup
 from benchmark.execute.run import open_device, prepare
 from benchmark.plan.job import Job

@@ -37,7 +37,7 @@ def test_never_imports_torch(arguments, tmp_path):
     write_pairs(tmp_path / "images", tmp_path / "masks", [f"frame{i}" for i in range(20)])
     arguments = [argument.format(own=tmp_path) for argument in arguments]
     code = (
-        "import sys\nfrom benchmark.cli import main\n"
+        "import sys\nfrom benchmark.commands.main import main\n"
         f"assert main({arguments!r}) == 0\n"
         "heavy = {'torch', 'matplotlib', 'pandas', 'cv2', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
@@ -47,7 +47,7 @@ def test_never_imports_torch(arguments, tmp_path):
 
 def test_run_side_does_not_import_the_report():
     code = (
-        "import sys\nimport benchmark.execute.run, benchmark.execute.worker, benchmark.profile\n"
+        "import sys, benchmark.execute.run, benchmark.execute.worker, benchmark.profiling.parent\n"
         "assert not any(m.startswith('benchmark.report') for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)

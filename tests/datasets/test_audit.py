@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmark.cli import main
+from benchmark.commands.main import main
 from benchmark.errors import UserError
 from datasets.audit import audit
 from datasets.audit.findings import CODES, SEVERITIES
@@ -296,7 +296,7 @@ def test_nothing_to_audit(tmp_path):
 
 
 def test_command_and_json(two_sets, capsys, monkeypatch):
-    monkeypatch.setattr("benchmark.dataset_commands.out", Console(width=100))
+    monkeypatch.setattr("benchmark.commands.datasets.out", Console(width=100))
     out = two_sets / "audit.json"
     options = ["datasets", "audit", "sirst", "--data-root", str(two_sets), "--json", str(out)]
     assert main([*options, "--against", "all"]) == 0  # warnings are no errors

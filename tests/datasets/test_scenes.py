@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
 
-from benchmark.evaluation.metrics.outcomes import Outcomes
+from benchmark.evaluation.outcomes import Outcomes
 from datasets.scenes.backgrounds import PAINTERS, backdrop
 from datasets.scenes.distractors import add_distractors
 from datasets.scenes.levels import LEVELS

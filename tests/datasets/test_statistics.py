@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from benchmark.evaluation.metrics.outcomes import Outcomes
+from benchmark.evaluation.outcomes import Outcomes
 from datasets.base import Sample
 from datasets.statistics import measure, overlap, shares
 from tests.e2e.commands import ROOT

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.evaluation.metrics.outcomes import Outcomes
+from benchmark.evaluation.outcomes import Outcomes
 from datasets import list_datasets, load_dataset
 from datasets.base import content_hash
 from datasets.synthetic import SceneSet

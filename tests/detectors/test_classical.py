@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from benchmark.errors import UserError
-from benchmark.evaluation.metrics.curves import DEFAULT_THRESHOLDS
+from benchmark.evaluation.curves.sweep import DEFAULT_THRESHOLDS
 from detectors import REGISTRY, create_detector, list_detectors
 from detectors.classical import SHARPNESS, ClassicalDetector
 from detectors.ipi import from_patches, robust_pca, to_patches

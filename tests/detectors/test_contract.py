@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.config import Settings
 from benchmark.errors import UserError
-from benchmark.evaluation.cost import count_activations, count_macs, count_parameters
-from benchmark.evaluation.inference import predict
-from benchmark.source import Source
+from benchmark.networks.cost import count_activations, count_macs, count_parameters
+from benchmark.networks.inference import predict
+from benchmark.networks.source import Source
+from benchmark.settings.config import Settings
 from detectors import REGISTRY, create_detector
 from detectors.base import Detector, Prediction
 from losses import list_losses
@@ -257,7 +257,7 @@ def test_constant_image_is_finite(name, training, value):
 def test_onnx_export_agrees_with_torch(name, tmp_path):
     """`export_onnx` runs the file at two sizes and batches and raises where they differ."""
     pytest.importorskip("onnxruntime")
-    from benchmark.export import export_onnx
+    from benchmark.networks.onnx import export_onnx
 
     model = make(name).eval()
     export_onnx(Source(model, name, "contract test"), tmp_path / "a.onnx", side(model, 3))

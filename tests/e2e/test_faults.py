@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.record import read_record
+from benchmark.records.record import read_record
 from tests.e2e.commands import SMALL, run, start, wait_for
 from tests.e2e.disk import small_disk as small_disk  # a fixture
 

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from benchmark.record import read_record
+from benchmark.records.record import read_record
 from tests.e2e.commands import SMALL, alive, children, run, start, wait_for
 
 CELL = ["--detectors", "tiny", "--loss", "sls", "--dataset", "synthetic", *SMALL, "--epochs", "5"]

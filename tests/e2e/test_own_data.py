@@ -1,7 +1,7 @@
 """Own data as `folder:PATH`: trained on, tabled and scored against, under a short name."""
 
-from benchmark.evaluate import read_dataset
-from benchmark.record import read_record
+from benchmark.foreign.evaluate import read_dataset
+from benchmark.records.record import read_record
 from datasets.base import content_hash
 from tests.datasets.tiny import write_pairs
 from tests.e2e.commands import SMALL, run

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from benchmark.record import read_profile, read_record
+from benchmark.records.record import read_profile, read_record
 from tests.e2e.commands import ROOT, SMALL, run
 
 MATRIX = ["--detectors", "tiny", "--loss", "sls,soft_iou", "--seeds", "0,1"]

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from benchmark.environment import POOLS, ROOT, device_environment
-from benchmark.record import Epoch
-from benchmark.store import RunFolder
+from benchmark.records.record import Epoch
+from benchmark.records.store import RunFolder
 from benchmark.training.batches import Batches
 from benchmark.training.loop import train
 from benchmark.training.optim import make_optimizer

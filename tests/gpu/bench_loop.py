@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmark.record import Epoch
+from benchmark.records.record import Epoch
 from benchmark.training.stop import Interrupted
 from tests.bench._timing import clock, ratio
 from tests.bench.training import plain

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.evaluation.inference import Predictor
 from benchmark.evaluation.scoring import score
-from benchmark.store import RunFolder
+from benchmark.networks.inference import Predictor
+from benchmark.records.store import RunFolder
 from benchmark.training.checkpoints import Saver, State
 from benchmark.training.step import Step
 from datasets.base import Sample

@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from benchmark.evaluation.latency import measure
+from benchmark.profiling.latency import measure
 from benchmark.training.step import EAGER_STEPS, cuda_capture
 from detectors import create_detector
 from detectors.base import Detector

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmark.environment import cpu_count, device_environment
-from benchmark.store import write_atomic
+from benchmark.records.store import write_atomic
 from tests.gpu.judge import CHECKS, Check
 from tests.gpu.process import Process, as_json
 

@@ -13,7 +13,7 @@ import torch
 
 from benchmark.environment import ROOT, ask_nvidia_smi, driver_version
 from benchmark.execute.worker import PATIENCE
-from benchmark.record import Record, read_profile, read_record
+from benchmark.records.record import Record, read_profile, read_record
 from tests.gpu.judge import Judge, check
 
 PLUGINS = ROOT / "tests" / "gpu" / "plugins"

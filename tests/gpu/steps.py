@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.evaluation.inference import Predictor
 from benchmark.execute.run import _reporter
-from benchmark.record import Epoch
+from benchmark.networks.inference import Predictor
+from benchmark.records.record import Epoch
 from benchmark.training.optim import make_average, make_optimizer
 from benchmark.training.step import GraphedStep, Step, cuda_capture, side_stream
 from benchmark.training.stop import Stop

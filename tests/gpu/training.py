@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmark.config import Settings
-from benchmark.record import Epoch
-from benchmark.store import RunFolder
+from benchmark.records.record import Epoch
+from benchmark.records.store import RunFolder
+from benchmark.settings.config import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin, State, resume
 from benchmark.training.loop import train

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.config import Settings
 from benchmark.errors import UserError
-from benchmark.record import Epoch
-from benchmark.store import RunFolder
+from benchmark.records.record import Epoch
+from benchmark.records.store import RunFolder
+from benchmark.settings.config import Settings
 from benchmark.training import checkpoints
 from benchmark.training.checkpoints import Best, Origin, Saver, State, load, resume
 from benchmark.training.optim import make_optimizer

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 import detectors
-from benchmark.config import Settings
 from benchmark.execute import run
 from benchmark.execute.events import EventWriter
 from benchmark.execute.inputs import Inputs
 from benchmark.plan.job import Job
-from benchmark.record import Environment
-from benchmark.store import RunFolder
+from benchmark.records.record import Environment
+from benchmark.records.store import RunFolder
+from benchmark.settings.config import Settings
 from benchmark.training import batches as batches_module
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Best, Origin, State, load

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import detectors
-from benchmark.config import Settings
+from benchmark.settings.config import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.optim import make_average, make_optimizer, set_learning_rate
 from benchmark.training.step import EAGER_STEPS, GraphedStep, Step

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.config import Settings
 from benchmark.errors import UserError
 from benchmark.execute import run
 from benchmark.execute import untrained as module
@@ -19,8 +18,9 @@ from benchmark.execute.events import EventWriter
 from benchmark.execute.inputs import Inputs
 from benchmark.execute.untrained import IMAGES, untrained
 from benchmark.plan.job import Job
-from benchmark.record import Untrained
-from benchmark.store import RunFolder
+from benchmark.records.record import Untrained
+from benchmark.records.store import RunFolder
+from benchmark.settings.config import Settings
 from benchmark.training.stop import Stop
 from datasets.base import Sample
 from detectors.base import Detector, Prediction

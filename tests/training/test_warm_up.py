@@ -10,9 +10,9 @@ from torch import nn
 
 import detectors
 import losses
-from benchmark.config import Settings, resolve_settings
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
+from benchmark.settings.config import Settings, resolve_settings
 from benchmark.training.step import phase_of
 from benchmark.training.warm_up import Warmed, set_output_prior
 from detectors.base import Detector, Prediction

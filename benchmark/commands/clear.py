@@ -1,0 +1,101 @@
+"""Removing runs from the disk: those that failed, or a single one."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+from filelock import Timeout
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.records.store import RunFolder
+
+FAILED = "failed"
+"""Stands for every run of one of these states."""
+STATES = ("failed", "oom", "diverged")
+
+
+def clear(what: str, results: Path, yes: bool, console: Console) -> None:
+    """Delete folders of runs, after showing them and asking.
+
+    Args:
+        what: `failed`, or the id of a run (or the beginning of it).
+        results: where they are looked for.
+        yes: do not ask.
+        console: where they are shown.
+
+    Raises:
+        UserError: no such run, several of this id, one that is running, or nobody to ask.
+    """
+    found = _failed(results) if what == FAILED else [_run(what, results)]
+    for folder, state in found:
+        _say(console, f"{state:<11} {folder.path}")
+    if not found:
+        _say(console, f"no failed runs below {results}")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError(f"clear {what}: nobody to ask here; repeat it with --yes")
+        if not typer.confirm(f"Delete {len(found)} folder(s) with all that is in them?"):
+            return
+    for folder, _ in found:
+        _remove(folder)
+    _say(console, f"{len(found)} deleted; `report FOLDER` writes the tables without them")
+
+
+def _failed(results: Path) -> list[tuple[RunFolder, str]]:
+    found = [(folder, _state(folder)) for folder in _folders(results)]
+    return [(folder, state) for folder, state in found if state in STATES]
+
+
+def _run(run_id: str, results: Path) -> tuple[RunFolder, str]:
+    """The one run of this id.
+
+    Raises:
+        UserError: none, several, or it is running.
+    """
+    found = _folders(results, run_id)
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise UserError(
+            f"clear {run_id}: {what} of this id below {results}; say '{FAILED}' or the id of one "
+            "run, and where it is with --results"
+        )
+    (folder,) = found
+    if (state := _state(folder)) == "running":
+        raise UserError(f"clear {run_id}: {folder.path} is running; stop it first")
+    return folder, state
+
+
+def _folders(results: Path, run_id: str = "") -> list[RunFolder]:
+    paths = results.glob(f"**/runs/*/*/seed*-{glob.escape(run_id)}*/")
+    return [RunFolder(path) for path in sorted(paths)]
+
+
+def _state(folder: RunFolder) -> str:
+    return folder.state(folder.path.name.rpartition("-")[2])
+
+
+def _remove(folder: RunFolder) -> None:
+    """Delete a folder that nobody works on, and those above it that it leaves empty.
+
+    Raises:
+        UserError: a run has begun there meanwhile.
+    """
+    try:
+        with folder.lock().acquire(timeout=0):
+            shutil.rmtree(folder.path)
+    except Timeout:
+        raise UserError(f"{folder.path}: another process has begun to run it; left alone") from None
+    for above in folder.path.parents[:2]:
+        with suppress(OSError):  # others are in it
+            above.rmdir()
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

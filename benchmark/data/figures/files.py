@@ -1,0 +1,45 @@
+"""Figures as PNG files at 300 dpi; the same figure gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.records.store import write_atomic
+
+DPI = 300
+FOLDER = Path("results/datasets")
+"""Where pictures go without --output."""
+
+
+def checked_output(output: Path | None, default: str) -> Path:
+    """The file to write, `FOLDER/default.png` if none is given.
+
+    Raises:
+        UserError: the name does not end in .png.
+    """
+    path = output or FOLDER / f"{default}.png"
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--output {path}: the picture is a PNG; give a name that ends in .png")
+    return path
+
+
+def write_png(figure: Figure, path: Path, console: Console) -> None:
+    """Write a figure and say where.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    write_atomic(path, drawn.getvalue())
+    say_written(path, console)
+
+
+def say_written(path: Path, console: Console) -> None:
+    """One line that a script can read."""
+    console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)

@@ -1,1 +1,0 @@
-"""Components, matching, curves, and the protocols built from them. No torch in here."""

@@ -1,0 +1,242 @@
+"""What every metric protocol is: from maps to counts per image, from counts to numbers.
+
+This module and those of the protocols must stay free of NumPy, SciPy and OpenCV at import (see the
+package docstring), hence the imports inside methods.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_SUMS = (
+    "targets",
+    "hits",
+    "false_components",
+    "false_alarm_pixels",
+    "intersection",
+    "predicted",
+    "positive",
+)
+
+
+class Geometry(NamedTuple):
+    """How an image is brought to a network and its map back.
+
+    Attributes:
+        side: image and mask are resized to a square of this side, px; None: left as they are.
+        pad: what is added at the right and bottom, cropped off the map again: the border repeated,
+            or zeros after the normalisation.
+        multiple: sides are padded to a multiple of this, and of the detector's stride.
+    """
+
+    side: int | None = None
+    pad: Literal["edge", "zero"] = "edge"
+    multiple: int = 1
+
+
+NATIVE = Geometry()
+
+
+class Counts(NamedTuple):
+    """What a protocol says of one image.
+
+    Attributes:
+        targets: components of the mask.
+        hits: targets found.
+        false_components: predicted components that are false alarms.
+        false_alarm_pixels: pixels of false alarms.
+        sums: further numbers that are added up over images, see the protocol.
+    """
+
+    targets: int
+    hits: int
+    false_components: int
+    false_alarm_pixels: int
+    sums: dict[str, float] = {}
+
+
+class Protocol(ABC):
+    """Base of the protocols: per-image counts in, one set of numbers out.
+
+    State: `rows`, one dict of numbers per image (the fields of `record.ImageScore`). Every total
+    is an exact sum over the rows, so neither the order of the images nor the grouping of merges
+    can change any bit of a result.
+
+    Args:
+        details: keep what the protocol has beside its numbers (`details`), too.
+        thresholds: of the curve in `details`, where there is one; None: the protocol's own.
+
+    Attributes:
+        name: registry key.
+        version: raised whenever a rule changes, so that old and new records are told apart.
+        threshold: a pixel is predicted where `prob > threshold` (strict).
+        geometry: at which size the network sees the image and the map is scored. `update` takes
+            maps of any size; whoever runs the network follows it.
+        rules: one line for listings and captions.
+        source: one line, where the rules come from.
+        rows: what was counted, in the order of the updates.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    threshold: ClassVar[float] = 0.5
+    geometry: ClassVar[Geometry] = NATIVE
+    rules: ClassVar[str]
+    source: ClassVar[str]
+
+    def __init__(
+        self,
+        details: bool = True,
+        thresholds: Sequence[float] | None = None,  # noqa: ARG002
+    ) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._detailed = details
+
+    @abstractmethod
+    def _count(self, predicted: np.ndarray, mask: np.ndarray) -> Counts:
+        """Judge one image: (H, W) bool each."""
+
+    def update(
+        self,
+        prob: np.ndarray,
+        mask: np.ndarray,
+        name: str = "",
+        image: np.ndarray | None = None,
+    ) -> None:
+        """Score one image.
+
+        Args:
+            prob: (H, W) floating point in [0, 1].
+            mask: (H, W) bool, True on targets.
+            name: of the image, for its row and for messages.
+            image: (H, W) grey levels, for the contrast of the targets in `details`.
+
+        Raises:
+            UserError: shapes that differ, prob not 2-D or not floating point, NaN or values
+                outside [0, 1], mask not bool. Nothing is counted then.
+        """
+        from benchmark.evaluation.inputs import check_pair
+
+        prob, mask = check_pair(prob, mask, name)
+        predicted = prob > self.threshold
+        counts = self._count(predicted, mask)
+        row = {
+            "name": name,
+            "height": prob.shape[0],
+            "width": prob.shape[1],
+            "targets": counts.targets,
+            "hits": counts.hits,
+            "false_components": counts.false_components,
+            "false_alarm_pixels": counts.false_alarm_pixels,
+            "intersection": int((predicted & mask).sum()),
+            "predicted": int(predicted.sum()),
+            "positive": int(mask.sum()),
+        }
+        if counts.sums:
+            row["sums"] = counts.sums
+        if self._detailed:
+            self._keep_details(prob, predicted, mask, image)
+        self.rows.append(row)
+
+    def merge(self, other: Protocol) -> None:
+        """Add the images of another object of the same protocol, after one's own.
+
+        Raises:
+            UserError: another protocol, or only one of the two has details.
+        """
+        if (self.name, self.version) != (other.name, other.version):
+            raise UserError(
+                f"cannot merge protocol '{other.name}' version {other.version} "
+                f"into '{self.name}' version {self.version}"
+            )
+        if self._detailed != other._detailed:
+            raise UserError(f"protocol '{self.name}': cannot merge with and without details")
+        if self._detailed:
+            self._merge_details(other)
+        self.rows.extend(other.rows)
+
+    def compute(self) -> dict[str, float]:
+        """The numbers of all images so far; fractions, not percent.
+
+        With I, P, T the summed intersection, predicted and target pixels:
+
+            iou        I / (P + T - I), over the whole data set
+            niou       mean over images of the image's own I / (P + T - I)  (ACM, WACV 2021)
+            precision  I / P
+            recall     I / T
+            f1         2 I / (P + T)
+            pd         hits / targets
+            fa         false-alarm pixels / all pixels
+            false_alarms_per_image   false components / images
+            n_images, n_targets      int
+
+        and what the protocol adds. Where a ratio is 0/0, `_empty` decides.
+
+        Raises:
+            UserError: no image was scored.
+        """
+        if not self.rows:
+            raise UserError(f"protocol '{self.name}': no image was scored, nothing to compute")
+        total = {key: sum(row[key] for row in self.rows) for key in _SUMS}
+        n_images = len(self.rows)
+        overlap, predicted, positive = total["intersection"], total["predicted"], total["positive"]
+        pixels = sum(row["height"] * row["width"] for row in self.rows)
+        empty = self._empty(positive)
+        return {
+            "iou": self._iou(total),
+            "niou": math.fsum(map(self._iou, self.rows)) / n_images,
+            "precision": ratio(overlap, predicted, empty),
+            "recall": ratio(overlap, positive, empty),
+            "f1": ratio(2 * overlap, predicted + positive, empty),
+            "pd": ratio(total["hits"], total["targets"], self._pd_without_targets),
+            "fa": total["false_alarm_pixels"] / pixels,
+            "false_alarms_per_image": total["false_components"] / n_images,
+            "n_images": n_images,
+            "n_targets": total["targets"],
+        } | self._more(total)
+
+    def details(self) -> dict[str, Any]:
+        """Further fields of `record.Scores`: curve, targets, false_alarms, where there are any."""
+        return {}
+
+    # --- what a protocol may have otherwise -------------------------------------------------
+
+    _pd_without_targets: ClassVar[float] = math.nan
+
+    def _empty(self, positive: int) -> float:  # noqa: ARG002
+        """The value of a ratio 0/0: 0 as in all published code."""
+        return 0.0
+
+    def _iou(self, counts: dict[str, Any]) -> float:
+        """Intersection over union of one image's, or of the summed, pixel counts."""
+        union = counts["predicted"] + counts["positive"] - counts["intersection"]
+        return ratio(counts["intersection"], union, self._empty(counts["positive"]))
+
+    def _more(self, total: dict[str, int]) -> dict[str, float]:  # noqa: ARG002
+        """Numbers that only this protocol has."""
+        return {}
+
+    def _keep_details(  # noqa: B027  # most protocols have none
+        self, prob: np.ndarray, predicted: np.ndarray, mask: np.ndarray, image: np.ndarray | None
+    ) -> None:
+        """Take what `details` needs of one image."""
+
+    def _merge_details(self, other: Any) -> None:  # noqa: B027
+        """Add the details of another object."""
+
+    def _sum(self, key: str) -> float:
+        """Exact sum of one of the protocol's own counts."""
+        return math.fsum(row["sums"][key] for row in self.rows)
+
+
+def ratio(part: float, whole: float, empty: float) -> float:
+    """`part / whole`, or `empty` for a whole of 0."""
+    return part / whole if whole else empty

@@ -1,0 +1,381 @@
+"""The `evaluate` command: maps that anyone predicted -> the record that a run would leave.
+
+OUTPUT/runs/<dataset>/<name>+<loss>/seed<k>-<id>/
+    record.json
+    crops.npz        for the example figures; with a data set and maps of each image's own size
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+import datasets
+from benchmark import __version__
+from benchmark.console import with_progress
+from benchmark.environment import cpu_name, git_commit
+from benchmark.errors import UserError
+from benchmark.evaluation import create_protocol, list_protocols
+from benchmark.evaluation.protocol import Protocol
+from benchmark.evaluation.resize import resize_grey, resize_mask
+from benchmark.evaluation.scoring import finish
+from benchmark.execute.crops import save_crops
+from benchmark.foreign import maps
+from benchmark.foreign.maps import Maps, some
+from benchmark.plan.job import Job
+from benchmark.preflight.disk import make_output
+from benchmark.records.record import Cell, Data, Environment, Record, Scores
+from benchmark.records.store import RunFolder, write_atomic
+from benchmark.settings.config import Settings
+from datasets.base import Sample, content_hash
+
+MASK_ENDINGS = ("_pixels0", "_mask", "_gt")
+"""What the name of a mask may end with, after that of its image."""
+SELECTIONS = ("last", "best-val", "best-test")
+"""How whoever predicted the maps may have chosen the epoch, as in `Record.selection`."""
+
+
+class Truth(NamedTuple):
+    """What the maps are scored against."""
+
+    dataset: str
+    samples: list[Sample]
+    pictured: bool  # whether `Sample.image` is the image, else the mask again
+    split: str  # in words
+    notes: list[str]  # repairs made while reading
+
+
+class Method(NamedTuple):
+    """Whose maps these are, as the tables name it."""
+
+    name: str
+    loss: str
+    seed: int
+    recipe: str
+    selection: str
+
+
+def evaluate(
+    predictions: Path,
+    truth: Truth,
+    method: Method,
+    protocols: str,
+    output: Path,
+    thresholds: str,
+    console: Console,
+) -> Record:
+    """Score the maps of a folder and write the record.
+
+    Args:
+        predictions: folder with one map per image.
+        truth: see `read_dataset` and `read_masks`.
+        method: how to call it.
+        protocols: comma list of names, or `all`.
+        output: the record goes below `OUTPUT/runs`.
+        thresholds: of the Pd-Fa curve; `standard`, or `distinct` for every value of the maps.
+        console: where to report.
+
+    Returns:
+        The record.
+
+    Raises:
+        UserError: a folder, file or option that cannot be used.
+        OSError: the record cannot be written.
+    """
+    started = _now()
+    if method.selection not in SELECTIONS:
+        raise UserError(f"--selection {method.selection}: must be {', '.join(SELECTIONS)}")
+    if thresholds not in ("standard", "distinct"):
+        raise UserError(f"--thresholds {thresholds}: must be standard or distinct")
+    asked, every = _protocols(protocols)
+    paths, extra = _find(predictions, truth)
+    found = maps.open_maps(paths, console)
+    names, left_out = _scorable(asked, every, found, truth.samples, predictions)
+    levels = _thresholds(found, console) if thresholds == "distinct" else None
+    make_output(output)
+    scores, notes = _score(found, truth, names, levels, console)
+    notes = [f"{method.name}, seed {method.seed}: maps: {found.describe()}", *left_out, *notes]
+    if found.top <= 0.5:
+        notes.append(f"{method.name}: no value of a map exceeds 0.5, so nothing is predicted")
+    for note in [*_extra(extra, predictions), *truth.notes, *notes]:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    record = Record(
+        cell=_cell(method, truth.dataset, found.hash),
+        status="done",
+        settings={"protocols": names}
+        | ({} if thresholds == "standard" else {"thresholds": thresholds}),
+        started=started,
+        finished=_now(),
+        command=shlex.join(["run_benchmark.py", *sys.argv[1:]]),
+        environment=_environment(),
+        data=Data(
+            train_images=0,
+            val_images=0,
+            test_images=len(truth.samples),
+            train_hash="",  # nobody here knows
+            test_hash=content_hash(truth.samples),
+            split=truth.split,
+            notes=truth.notes + notes,
+        ),
+        selection=method.selection,
+        scores=scores,
+    )
+    path = _write(record, output, found, truth)
+    console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+    return record
+
+
+def read_dataset(name: str, data_root: Path | None) -> Truth:
+    """The test split of a registered data set, in the words that the record of a run has for it.
+
+    Raises:
+        UserError: not one data set, or files that are missing or broken.
+    """
+    matching = datasets.REGISTRY.match([name])
+    if len(matching) > 1:
+        raise UserError(f"--dataset {name}: means {', '.join(matching)}; name one of them")
+    dataset = datasets.match_datasets(matching, data_root)[0]
+    kind = datasets.REGISTRY.get(dataset).load()
+    testing = datasets.load_dataset(dataset, data_root, kind.test_split)
+    training = len(datasets.load_dataset(dataset, data_root, kind.train_split))
+    rule = f"{testing.rule}: " if testing.rule else ""
+    split = f"{rule}{kind.train_split} {training} / {kind.test_split} {len(testing)}"
+    return Truth(dataset, list(testing.samples), True, split, testing.notes)
+
+
+def read_masks(folder: Path, console: Console) -> Truth:
+    """The masks of a folder; the data set is called after the folder and the one above it.
+
+    Raises:
+        UserError: no masks, broken ones, or two for one image.
+    """
+    paths: dict[str, Path] = {}
+    for path in maps.find_maps(folder, "--masks"):
+        name = maps.without_ending(path.stem, MASK_ENDINGS) or path.stem
+        other = paths.setdefault(name, path)
+        if other is not path:
+            raise UserError(
+                f"--masks {folder}: {other.name} and {path.name} are both the mask of '{name}'; "
+                "keep one of them"
+            )
+    samples = []
+    for name, path in with_progress(list(paths.items()), "masks read", console):
+        mask = maps.read_mask(path)
+        samples.append(Sample(mask.view(np.uint8), mask, name))
+    place = [part for part in folder.resolve().parts[-2:] if part != "/"]
+    return Truth("-".join(place), samples, False, f"masks in {'/'.join(place)}", [])
+
+
+def _protocols(text: str) -> tuple[list[str], bool]:
+    """The names of a comma list, sorted, and whether it says `all`.
+
+    Raises:
+        UserError: none, or an unknown one, with the nearest that there is.
+    """
+    names = sorted({part.strip() for part in text.split(",") if part.strip()})
+    if "all" in names:
+        return list_protocols(), True
+    for name in names:
+        create_protocol(name, details=False)
+    if not names:
+        raise UserError(f"--protocol '{text}': name one of {', '.join(list_protocols())}, or all")
+    return names, False
+
+
+def _find(folder: Path, truth: Truth) -> tuple[dict[str, Path], list[Path]]:
+    """The map of every image, and files that belong to none.
+
+    Raises:
+        UserError: images without a map, or with two.
+    """
+    names = [sample.name for sample in truth.samples]
+    paths, extra = maps.match(maps.find_maps(folder, "--predictions"), set(names))
+    missing = [name for name in names if name not in paths]
+    if missing:
+        found = f" (files of other names: {some(p.name for p in extra)})" if extra else ""
+        raise UserError(
+            f"--predictions {folder}: no map for {len(missing)} of {len(names)} images of "
+            f"{truth.dataset}: {some(missing)}{found}; the map of '{missing[0]}' is called "
+            f"{missing[0]}.png, {missing[0]}_pred.png, {missing[0]}.npy or the like"
+        )
+    return paths, extra
+
+
+def _extra(paths: list[Path], folder: Path) -> list[str]:
+    """A line about files that belong to no image, if there are any."""
+    if not paths:
+        return []
+    word = "file that belongs" if len(paths) == 1 else "files that belong"
+    return [f"{folder}: ignored {len(paths)} {word} to no image: {some(p.name for p in paths)}"]
+
+
+def _side(protocol: str) -> int | None:
+    return create_protocol(protocol, details=False).geometry.side
+
+
+def _scorable(
+    asked: list[str], every: bool, found: Maps, samples: list[Sample], folder: Path
+) -> tuple[list[str], list[str]]:
+    """The protocols for which the maps have the right size, and a note on those left out.
+
+    Maps of each mask's own size will do for all of them; maps that all have the size at which a
+    protocol scores will do for that one.
+
+    Raises:
+        UserError: maps of another size, or protocols that they will not do for.
+    """
+    wrong = [s for s in samples if found.shapes[s.name] != s.mask.shape]
+    if not wrong:
+        return asked, []
+    sizes = set(found.shapes.values())
+    fitting = [p for p in list_protocols() if (side := _side(p)) and sizes == {(side, side)}]
+    if not fitting:
+        few = some(
+            (f"{found.paths[s.name].name} {_size(found.shapes[s.name])}, mask {_size(s.mask.shape)}"
+             for s in wrong), 3,
+        )  # fmt: skip
+        raise UserError(
+            f"--predictions {folder}: {len(wrong)} of {len(samples)} maps have another size than "
+            f"their masks: {few}; give maps of each image's own size"
+        )
+    text = (
+        f"all maps are {_size(next(iter(sizes)))} and {len(wrong)} of {len(samples)} masks are "
+        f"not, so only {', '.join(fitting)} can be scored"
+    )
+    if not every and (others := [p for p in asked if p not in fitting]):
+        raise UserError(
+            f"--protocol {','.join(others)}: {text}; use --protocol {','.join(fitting)}, or give "
+            "maps of each image's own size"
+        )
+    left = [p for p in asked if p not in fitting]
+    chosen = [p for p in asked if p in fitting]
+    return chosen, [f"{text}; left out: {', '.join(left)}"] if left else []
+
+
+def _thresholds(found: Maps, console: Console) -> list[float]:
+    """Every value of the maps: from 0, above which is everything unless 0 is a value itself, to
+    the largest, which nothing exceeds.
+
+    Raises:
+        UserError: too many distinct values.
+    """
+    return sorted({0.0, *(value for value in found.values(console) if value < 1)})
+
+
+def _score(
+    found: Maps,
+    truth: Truth,
+    protocols: Sequence[str],
+    thresholds: list[float] | None,
+    console: Console,
+) -> tuple[dict[str, Scores], list[str]]:
+    """The result by protocol, and notes on maps that were resized."""
+    scorers = {name: create_protocol(name, thresholds=thresholds) for name in protocols}
+    by_side: dict[int | None, list[Protocol]] = defaultdict(list)
+    for scorer in scorers.values():
+        by_side[scorer.geometry.side].append(scorer)
+    resized: dict[int, int] = defaultdict(int)
+    for sample in with_progress(truth.samples, "maps scored", console):
+        native = found[sample.name]
+        for side, group in by_side.items():
+            prob, mask, image = native, sample.mask, sample.image
+            if side is not None:
+                mask, image = resize_mask(mask, side), resize_grey(image, side)
+                if prob.shape != (side, side):
+                    prob = _resize(prob, side)
+                    resized[side] += 1
+            for scorer in group:
+                scorer.update(prob, mask, sample.name, image if truth.pictured else None)
+    notes = [
+        f"protocol {scorer.name}: {resized[side]} of {len(truth.samples)} maps resized from native "
+        f"size to {side}x{side} by us; the paper predicts on resized images"
+        for side, group in by_side.items()
+        if side is not None and resized[side]
+        for scorer in group
+    ]
+    notes += [
+        f"protocol {scorer.name}: maps scored as given; the paper pads images with zeros to a "
+        f"multiple of {scorer.geometry.multiple} px"
+        for scorer in by_side[None]
+        if scorer.geometry.pad == "zero"
+    ]
+    return {name: finish(scorer) for name, scorer in scorers.items()}, notes
+
+
+def _resize(prob: np.ndarray, side: int) -> np.ndarray:
+    """A map to (side, side): bilinearly, or a binary one by the nearest pixel, like its mask."""
+    if ((prob == 0) | (prob == 1)).all():
+        return resize_mask(prob > 0, side).astype(np.float32)
+    return resize_grey(prob.astype(np.float32, copy=False), side)
+
+
+def _cell(method: Method, dataset: str, predictions: str) -> Cell:
+    """The same maps of the same method are the same cell, by whatever protocols they are scored."""
+    identity = {
+        "dataset": dataset,
+        "detector": method.name,
+        "loss": method.loss,
+        "seed": method.seed,
+        "predictions": predictions,
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return Cell(
+        id=hashlib.sha256(text.encode()).hexdigest()[:10],
+        dataset=dataset,
+        detector=method.name,
+        loss=method.loss,
+        seed=method.seed,
+        recipe=method.recipe,
+    )
+
+
+def _environment() -> Environment:
+    """This machine, which scored; what predicted the maps is not known."""
+    return Environment(
+        harness=__version__,
+        python=platform.python_version(),
+        torch="not used",
+        platform=platform.platform(),
+        device=cpu_name(),
+        threads=1,
+        precision="as given",
+        git=git_commit(),
+    )
+
+
+def _write(record: Record, output: Path, found: Maps, truth: Truth) -> Path:
+    cell = record.cell
+    like = Job(cell.dataset, cell.detector, cell.loss, cell.seed, Settings(), cell.recipe)
+    folder = RunFolder(like.folder(output).with_name(f"seed{cell.seed}-{cell.id}"))
+    folder.crops.unlink(missing_ok=True)
+    if truth.pictured and all(found.shapes[s.name] == s.mask.shape for s in truth.samples):
+        names = {id(sample.image): sample.name for sample in truth.samples}
+        save_crops(folder.crops, truth.samples, lambda image: found[names[id(image)]])
+    write_atomic(folder.record, record.to_json())
+    return folder.record
+
+
+def metrics_line(scores: Scores) -> str:
+    """The main numbers in one line, in percent; Fa in millionths."""
+    digits: dict[str, Any] = {"iou": "IoU", "niou": "nIoU", "f1": "F1", "pd": "Pd"}
+    parts = [f"{t} {100 * scores.metrics[k]:.2f}" for k, t in digits.items() if k in scores.metrics]
+    return f"{scores.protocol}: {', '.join(parts)}, Fa {1e6 * scores.metrics['fa']:.2f}e-6"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

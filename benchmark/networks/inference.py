@@ -1,0 +1,140 @@
+"""From images to probability maps of the same size."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.evaluation.protocol import NATIVE, Geometry
+from detectors.base import Detector
+from detectors.resize import pad_border
+
+BATCH_PIXELS = 2**20
+"""Pixels of a batch on a GPU: no more than in a training batch of 16 crops of 256 px, so that
+scoring does not ask for more memory than training did."""
+
+
+class Predictor:
+    """A detector applied to many images.
+
+    On a GPU the images are taken in the order of their padded sizes, for each new size costs time,
+    and those of one size in batches where that changes no bit: the first full batch of every size
+    is computed image by image, too, and only if both are equal are there further ones. On a CPU
+    there is nothing to gain.
+
+    Args:
+        detector: in eval mode, on `device`.
+        device: where to compute.
+        autocast: makes the context of the forward pass.
+        batch_pixels: largest batch, px; 0 for one image at a time.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        device: torch.device,
+        autocast: Callable[[], torch.autocast],
+        batch_pixels: int | None = None,
+    ) -> None:
+        self.detector, self.device, self.autocast = detector, device, autocast
+        default = BATCH_PIXELS if device.type == "cuda" else 0
+        self.batch_pixels = default if batch_pixels is None else batch_pixels
+        self.batchable: dict[tuple[int, ...], bool] = {}  # by shape of the batch
+
+    def __call__(
+        self, images: Sequence[np.ndarray], geometry: Geometry = NATIVE
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Target probability of every pixel.
+
+        An image is padded at the right and bottom to a multiple of the detector's stride, by
+        repeating its border unless the geometry says otherwise; the map is cropped back.
+
+        Args:
+            images: (H, W) uint8 or uint16 each.
+            geometry: how to pad; the images have their size already (`geometry.fit`).
+
+        Yields:
+            The number of an image and its map, (H, W) float32 in [0, 1]; in any order.
+        """
+        before: tuple[list[int], Tensor] | None = None
+        for numbers in self._batches(images, geometry):
+            maps = self._maps([images[i] for i in numbers], geometry)
+            if before is not None:  # fetched while a GPU is busy with the next
+                yield from _fetch(*before, images)
+            before = numbers, maps
+        if before is not None:
+            yield from _fetch(*before, images)
+
+    def _batches(self, images: Sequence[np.ndarray], geometry: Geometry) -> Iterator[list[int]]:
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number, image in enumerate(images):
+            bottom, right = self._margin(image, geometry)
+            groups[image.shape[0] + bottom, image.shape[1] + right].append(number)
+        for size in sorted(groups):
+            numbers, count = groups[size], max(self.batch_pixels // math.prod(size), 1)
+            for start in range(0, len(numbers), count):
+                batch = numbers[start : start + count]
+                if len(batch) == count:
+                    yield batch
+                else:  # one image is the other size whose numbers are known to be the same
+                    yield from ([number] for number in batch)
+
+    def _maps(self, images: list[np.ndarray], geometry: Geometry) -> Tensor:
+        """Maps (B, 1, H, W) with the padding, on the device."""
+        with torch.inference_mode():
+            x = torch.cat([self._input(image, geometry) for image in images])
+            if len(images) == 1:
+                return self._forward(x)
+            if self.batchable.get(x.shape):
+                return self._forward(x)
+            one_by_one = torch.cat([self._forward(part) for part in x.split(1)])
+            if x.shape not in self.batchable:
+                self.batchable[x.shape] = torch.equal(self._forward(x), one_by_one)
+            return one_by_one
+
+    def _input(self, image: np.ndarray, geometry: Geometry) -> Tensor:
+        values = torch.from_numpy(image.astype(np.float32))
+        if self.device.type == "cuda":
+            values = values.pin_memory()  # copied without waiting
+        grey = values.to(self.device, non_blocking=True)[None, None] / np.iinfo(image.dtype).max
+        bottom, right = self._margin(image, geometry)
+        if geometry.pad == "edge":
+            return self.detector.normalise(pad_border(grey, (0, right, 0, bottom)))
+        # zeros are the mean grey level here
+        return F.pad(self.detector.normalise(grey), (0, right, 0, bottom))
+
+    def _forward(self, x: Tensor) -> Tensor:
+        with self.autocast():
+            logits = self.detector(x).logits
+        return torch.sigmoid(logits.float())
+
+    def _margin(self, image: np.ndarray, geometry: Geometry) -> tuple[int, int]:
+        multiple = math.lcm(self.detector.stride, geometry.multiple)
+        height, width = image.shape
+        return -height % multiple, -width % multiple
+
+
+def predict(
+    detector: Detector,
+    image: np.ndarray,
+    device: torch.device,
+    autocast: Callable[[], torch.autocast],
+    geometry: Geometry = NATIVE,
+) -> np.ndarray:
+    """Target probability of every pixel of one image, (H, W) float32; see `Predictor`."""
+    ((_, prob),) = Predictor(detector, device, autocast)([image], geometry)
+    return prob
+
+
+def _fetch(
+    numbers: list[int], maps: Tensor, images: Sequence[np.ndarray]
+) -> Iterator[tuple[int, np.ndarray]]:
+    for number, prob in zip(numbers, maps.cpu().numpy()[:, 0], strict=True):
+        height, width = images[number].shape
+        yield number, prob[:height, :width]

@@ -1,0 +1,273 @@
+"""The `predict` command: images to probability maps, masks, pictures and a table of components.
+
+OUTPUT/
+    probability/<stem>.png   16-bit grey, round(65535 p)
+    mask/<stem>.png          255 where p > threshold, else 0
+    overlay/<stem>.png       the image, stretched and enlarged, with each component outlined
+    components.csv           one row a component of a mask, see `Component`
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+
+from benchmark.console import PATIENCE, with_progress
+from benchmark.environment import device_environment, devices
+from benchmark.errors import UserError
+from benchmark.execute.memory import is_out_of_memory
+from benchmark.execute.torch_setup import configure
+from benchmark.networks.inference import predict
+from benchmark.networks.overlay import Component, draw_overlay, measure
+from benchmark.networks.source import Source
+from benchmark.records.store import write_atomic
+from datasets.files import read_grey
+from detectors.base import Detector
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""What is taken from a folder; the case does not matter."""
+
+
+def predict_files(
+    source: Source,
+    inputs: list[Path],
+    output: Path,
+    threshold: float = 0.5,
+    device: str = "auto",
+    overlay: bool = True,
+    console: Console | None = None,
+) -> int:
+    """Run a network on image files, in fp32, and write what it finds below `output`.
+
+    An image that fails gets one line, and the others are done nevertheless. Files of the same name
+    are replaced; each is written whole or not at all, the table last.
+
+    Args:
+        source: the network.
+        inputs: image files and folders of them (not searched recursively).
+        output: folder for the results.
+        threshold: a pixel belongs to a target where its probability is above.
+        device: `auto`, `cpu`, `cuda` or `cuda:K`; the first one is used. Where CUDA has started
+            in this process before, it can choose no more.
+        overlay: draw the pictures, too.
+        console: where to report.
+
+    Returns:
+        How many images were done.
+
+    Raises:
+        UserError: nothing to do, names that clash, or (at the end) images that failed.
+        OSError: the results cannot be written.
+    """
+    console = console or Console()
+    if not 0 <= threshold <= 1:
+        raise UserError(f"--threshold {threshold:g}: a probability, so between 0 and 1")
+    paths = find_images(inputs, console)
+    _check_names(paths, output)
+    where = _claim(device)
+    detector = source.detector.to(where, memory_format=torch.channels_last)
+    network = partial(predict, detector, device=where, autocast=nullcontext)
+    table = output / "components.csv"
+    table.unlink(missing_ok=True)  # it would not fit the new maps if this is interrupted
+    rows: list[tuple[object, ...]] = []
+    failed = 0
+    for path in with_progress(paths, "images", console, PATIENCE):
+        try:
+            image = _read(path)
+            _check_size(path, image, detector)
+            probability = _apply(network, image, path)
+        except UserError as error:
+            failed += 1
+            console.print(f"failed {error}", highlight=False, markup=False, soft_wrap=True)
+            continue
+        mask = probability > threshold
+        components = measure(mask, probability)
+        _write_maps(output, path.stem, probability, mask)
+        if overlay:
+            picture = draw_overlay(image, mask, components)
+            write_atomic(output / "overlay" / f"{path.stem}.png", _png(picture))
+        rows += [(path.name, k, *_rounded(c)) for k, c in enumerate(components, start=1)]
+    write_atomic(table, _csv(rows))
+    done = len(paths) - failed
+    console.print(
+        f"{source.description}: {len(rows)} components above {threshold:g} in {done} images; "
+        f"see {output}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )  # fmt: skip
+    if failed:
+        raise UserError(f"{failed} of {len(paths)} images failed (see above); the others are done")
+    return done
+
+
+def find_images(inputs: list[Path], console: Console) -> list[Path]:
+    """Image files, and those of folders, each once; says what it leaves out.
+
+    Raises:
+        UserError: a path that is missing, or a folder without images.
+    """
+    found: dict[Path, Path] = {}  # by what a path really is
+    for given in inputs:
+        if given.is_dir():
+            files = sorted(given.iterdir())
+            images = [f for f in files if f.suffix.lower() in SUFFIXES and _is_plain(f)]
+            skipped = [f.name for f in files if f not in images]
+            if not images:
+                raise UserError(
+                    f"{given}: no images in this folder (looked for {', '.join(SUFFIXES)}; "
+                    "folders inside it are not searched)"
+                )
+            if skipped:
+                some = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+                text = f"{given}: skipped {len(skipped)} that are no images ({some})"
+                console.print(text, highlight=False, markup=False, soft_wrap=True)
+        elif given.is_file():
+            images = [given]
+        else:
+            raise UserError(f"{given}: no such file or folder")
+        for path in images:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def _check_names(paths: list[Path], output: Path) -> None:
+    """Refuse inputs whose results would overwrite each other's, or the inputs.
+
+    Raises:
+        UserError: naming the files.
+    """
+    by_stem: dict[str, Path] = {}
+    sources = {path.resolve() for path in paths}
+    for path in paths:
+        other = by_stem.setdefault(path.stem, path)
+        if other is not path:
+            raise UserError(
+                f"{other} and {path}: both would be written as {path.stem}.png; rename one, or "
+                "predict them into two folders"
+            )
+        for kind in ("probability", "mask", "overlay"):
+            if (output / kind / f"{path.stem}.png").resolve() in sources:
+                raise UserError(f"{path}: would be overwritten; choose another --output")
+
+
+def _claim(option: str) -> torch.device:
+    """The device to compute on: of the GPUs, this process sees one from now on, as a worker does.
+
+    Raises:
+        UserError: one that is not there.
+    """
+    name = devices(option)[0]
+    if name == "cpu":
+        return torch.device("cpu")
+    os.environ.update(device_environment(name))  # before torch asks CUDA anything
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"--device {option}: this torch sees no GPU (a CPU build, or a driver that is too "
+            "old); use --device cpu"
+        )
+    configure(torch.get_num_threads())  # the numbers of scoring
+    return torch.device("cuda")
+
+
+def _read(path: Path) -> np.ndarray:
+    """Decode an image to grey levels.
+
+    Raises:
+        UserError: undecodable.
+    """
+    try:
+        grey = read_grey(path)
+        with Image.open(path) as image:
+            mode = image.mode
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its bytes provoke
+        raise UserError(f"{path}: cannot be decoded ({_first_line(error)})") from None
+    if mode == "F":
+        raise UserError(f"{path}: floating-point image; convert it to 8 or 16 bits")
+    return grey
+
+
+def _check_size(path: Path, image: np.ndarray, detector: Detector) -> None:
+    """Refuse images that are too small even when they are padded to the stride.
+
+    Raises:
+        UserError: naming both sizes.
+    """
+    height, width = image.shape
+    if min(n + -n % detector.stride for n in image.shape) < detector.min_size:
+        raise UserError(
+            f"{path}: {width}x{height} px, but {detector.name} needs at least "
+            f"{detector.min_size} px a side"
+        )
+
+
+def _apply(
+    network: Callable[[np.ndarray], np.ndarray], image: np.ndarray, path: Path
+) -> np.ndarray:
+    """Probabilities (H, W) of an image.
+
+    Raises:
+        UserError: it does not fit into memory, or the answer is no number.
+    """
+    try:
+        probability = network(image)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width = image.shape
+        raise UserError(
+            f"{path}: {width}x{height} px do not fit into memory; cut it into tiles"
+        ) from None
+    if not np.isfinite(probability).all():
+        raise UserError(f"{path}: the network answers NaN; its weights are damaged or diverged")
+    return probability
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file that is not hidden (macOS leaves `._name.png` on foreign disks)."""
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _write_maps(output: Path, stem: str, probability: np.ndarray, mask: np.ndarray) -> None:
+    levels = np.rint(probability.astype(np.float64) * 65535).astype(np.uint16)
+    write_atomic(output / "probability" / f"{stem}.png", _png(levels))
+    write_atomic(output / "mask" / f"{stem}.png", _png(mask.astype(np.uint8) * 255))
+
+
+def _png(array: np.ndarray) -> memoryview:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getbuffer()
+
+
+def _csv(rows: list[tuple[object, ...]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("image", "component", *Component._fields))
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _rounded(component: Component) -> list[object]:
+    """Centroids to a thousandth of a pixel, scores to a millionth."""
+    digits = {"row": 3, "column": 3, "mean_score": 6, "max_score": 6}
+    return [
+        f"{value:.{digits[key]}f}" if key in digits else value
+        for key, value in component._asdict().items()
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,120 @@
+"""Which network a command works with: that of a run, or a detector with weights."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import detectors
+from benchmark.errors import UserError
+from benchmark.records.store import RunFolder
+
+if TYPE_CHECKING:
+    from detectors.base import Detector
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network that is ready for use.
+
+    Attributes:
+        detector: in eval mode, on the CPU.
+        name: as `create_detector` takes it.
+        description: one line for people: the method and where its weights come from.
+    """
+
+    detector: Detector
+    name: str
+    description: str
+
+
+def load_source(
+    run: str | None, detector: str | None, weights: Path | None, output_root: Path
+) -> Source:
+    """Load the network of a run, or a detector by name.
+
+    Args:
+        run: the run's folder, its record, its weights, or its id (or the beginning of it).
+        detector: registry name; needs `weights`, unless the method has none.
+        weights: checkpoint for `detector`.
+        output_root: where to look for an id.
+
+    Raises:
+        UserError: not exactly one of run and detector, no such run, or no weights that fit.
+    """
+    if (run is None) == (detector is None):
+        raise UserError("which network? give either --run, or --detector with --weights FILE")
+    if run is not None:
+        if weights is not None:
+            raise UserError(f"--weights {weights}: goes with --detector; --run {run} has its own")
+        return _of_run(RunFolder(find_run(run, output_root).parent))
+    assert detector is not None
+    if weights is None and detectors.REGISTRY.get(detector).data.get("trained", True):
+        raise UserError(f"{detector} has no weights: give --weights FILE or --run")
+    network = detectors.create_detector(detector, weights).eval()
+    origin = "without weights" if weights is None else f"with weights {weights}"
+    return Source(network, detector, f"{detector} {origin}")
+
+
+def find_run(run: str, output: Path) -> Path:
+    """The path of a run's record; there is none yet if the run was given as a folder with weights.
+
+    Args:
+        run: the run's folder, its record, its weights, or its id (or the beginning of it).
+        output: where to look for an id.
+
+    Raises:
+        UserError: no such run, or several that fit.
+    """
+    path = Path(run)
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    if path.is_dir() and (folder.record.is_file() or folder.weights.is_file()):
+        return folder.record
+    if path.is_file():
+        return folder.record if path.name == folder.weights.name else path
+    found = sorted(output.glob(f"**/runs/*/*/seed*-{glob.escape(run)}*/record.json"))
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise UserError(
+            f"{run}: {what} of this path or id below {output}; "
+            "`--dry-run` prints the ids of a matrix"
+        )
+    return found[0]
+
+
+def _of_run(folder: RunFolder) -> Source:
+    """The network of a run as it was scored."""
+    import torch
+
+    path = folder.weights
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no weights of this run; it has not finished, or they were removed: run it "
+            "again"
+        )
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+        state, epoch, job = payload["state_dict"], payload["epoch"], payload["job"]
+        name, settings = job["detector"], job["settings"]
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its bytes provoke
+        raise UserError(
+            f"{path}: not the weights of a run ({type(error).__name__}); for other checkpoints "
+            "use --detector NAME --weights FILE"
+        ) from None
+    detector = detectors.create_architecture(name)
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError:
+        raise UserError(
+            f"{path}: these weights do not fit {name}, which has changed since; run it again"
+        ) from None
+    if epoch is not None:  # the network itself may depend on it
+        detector.warm_epoch = settings["warm_epoch"]
+        detector.begin_epoch(epoch)
+    trained = "" if epoch is None else f" epoch {epoch}"
+    method = f"{name}+{job['loss']} seed {job['seed']}{trained}"
+    return Source(detector.eval(), name, f"{method} of {folder.path}")

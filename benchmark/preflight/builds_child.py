@@ -1,0 +1,76 @@
+"""Builds detectors and losses by their names, with weights where there are some, and throws them
+away: whatever does not build is told before a run starts.
+
+Started by `builds` as `python -m benchmark.preflight.builds_child`; the last line of
+standard output is a JSON list of what is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import detectors
+import losses
+from benchmark.errors import UserError
+from benchmark.registry import add_plugins
+from detectors.base import Detector
+from detectors.weights import load_weights
+
+
+def main() -> None:
+    """Build everything that is named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--detector", action="append", default=[])
+    parser.add_argument("--loss", action="append", default=[])
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--plugins", type=Path)
+    args = parser.parse_args()
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what constructors print is no answer
+    if args.plugins is not None:
+        add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY])
+    problems = [_try("detector", name, _detector, args.weights) for name in args.detector]
+    problems += [_try("loss", name, losses.create_loss) for name in args.loss]
+    json.dump([problem for problem in problems if problem], answer)
+    answer.close()
+
+
+def _detector(name: str, weights: Path | None) -> None:
+    detector = _architecture(name)
+    if weights is not None:
+        load_weights(detector, weights)
+
+
+def _architecture(name: str) -> Detector:
+    """Without values, where the detector can do without; they take time."""
+    with suppress(Exception), torch.device("meta"):  # whatever a constructor raises there
+        return detectors.create_architecture(name)
+    return detectors.create_architecture(name)
+
+
+def _try(kind: str, name: str, build: Callable[..., Any], *arguments: Any) -> str | None:
+    """What is wrong with it, in a line."""
+    try:
+        build(name, *arguments)
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # whatever a constructor raises
+        reason = (str(error).strip() or "no message").splitlines()[0]
+        return (
+            f"{kind} '{name}' does not build with these options ({type(error).__name__}: {reason});"
+            f" `show {name.partition(':')[0]}` lists them"
+        )
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""One detector measured in one fresh process, alone.
+
+Started by `parent` as `python -m benchmark.profiling.child DETECTOR ...`; events go to standard
+output, the last one with the numbers; everything else that is printed to standard error.
+It stops by itself when its standard input closes, that is when its parent dies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmark.environment import cpu_name
+from benchmark.errors import UserError
+from benchmark.execute.events import EventWriter, exit_with_parent
+from benchmark.execute.memory import is_out_of_memory
+
+
+def main() -> int:
+    """Measure; the exit code is 0 if there are numbers, 1 if not."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("detector")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="fp32", help="fp32 or bf16")
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--fused", action="store_true")
+    parser.add_argument("--plugins", type=Path)
+    args = parser.parse_args()
+
+    # events keep the original standard output; whatever else prints goes to the log
+    send = EventWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+
+    status, message, numbers = "failed", "", None
+    try:
+        numbers = _measure(args, send)
+        status, message = ("done", "") if numbers else ("skip", "no batch normalisation to fold")
+    except UserError as error:
+        message = str(error)
+    except Exception as error:  # whatever a detector raises
+        traceback.print_exc()
+        line = _first_line(error)
+        if is_out_of_memory(error):
+            status, message = "oom", f"{line}; try a smaller --batch (now {args.batch}) or --side"
+        else:
+            message = f"{type(error).__name__}: {line}"
+    send("end", status=status, message=message, numbers=numbers)
+    return 0 if numbers else 1
+
+
+def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | None:
+    """Fields of `Profile`; None if there is nothing to fold."""
+    import torch
+
+    import datasets
+    import detectors
+    import losses
+    from benchmark.execute.torch_setup import configure, describe
+    from benchmark.networks.cost import count_macs, count_parameters
+    from benchmark.profiling.fuse import fold_batchnorm
+    from benchmark.profiling.latency import PeakMemory, measure
+    from benchmark.registry import add_plugins
+
+    send("phase", text="building")
+    configure(args.threads)
+    device = torch.device(args.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
+        )
+    if args.plugins is not None:
+        add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    torch.manual_seed(0)
+    detector = detectors.create_detector(args.detector)
+    side, stride, least = args.side, detector.stride, detector.min_size
+    fits = -(-max(side, least) // stride) * stride
+    if side != fits:
+        more = f", {least} or more" if least > stride else ""
+        raise UserError(
+            f"--side {side}: {args.detector} needs a multiple of {stride}{more}, e.g. {fits}"
+        )
+    folded = None
+    if args.fused:
+        detector, count, total = fold_batchnorm(detector)
+        if not count:
+            return None
+        folded = f"{count} of {total}"
+
+    detector.to(device)
+    memory = PeakMemory(device)
+    latencies = []
+    for batch in (1, args.batch):
+        send("phase", text=f"batch of {batch}")
+        latencies.append(
+            measure(detector, device, batch, side, args.precision, args.seconds, memory)
+        )
+    single, batched = latencies
+    graph = None
+    if device.type == "cuda":  # after the others, which a capture that fails cannot disturb then
+        send("phase", text="CUDA graph")
+        graph = _unless_it_fails(
+            lambda: measure(
+                detector, device, 1, side, args.precision, args.seconds, graph=True
+            ).model_dump(),
+            send,
+        )
+    try:
+        macs, _ = count_macs(args.detector, side)
+    except Exception as error:  # whatever a forward raises on the meta device; the times are left
+        print(f"MACs not counted: {type(error).__name__}: {error}", flush=True)
+        macs = None
+    return {
+        "detector": args.detector,
+        "parameters": count_parameters(detector),
+        "macs": macs,
+        "flops": None if macs is None else 2 * macs,
+        "input": f"1x{detector.in_channels}x{side}x{side}",
+        "single": single.model_dump(),
+        "graph": graph,
+        "batched": batched.model_dump(),
+        "throughput": 1e3 * args.batch / batched.median_ms,
+        "memory_kind": memory.kind,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
+        "threads": args.threads,
+        "precision": args.precision,
+        "fused": args.fused,
+        "folded": folded,
+        "torch": torch.__version__,
+        "deterministic": describe(device)["deterministic"],
+    }
+
+
+def _unless_it_fails(
+    measure: Callable[[], dict[str, Any]], send: EventWriter
+) -> dict[str, Any] | None:
+    """The numbers, or None and a note: some networks do what cannot be captured in a CUDA graph."""
+    try:
+        return measure()
+    except Exception as error:  # whatever a capture raises; the other numbers are worth more
+        traceback.print_exc()
+        # ending a capture that has failed fails again, and says less
+        reasons = [e for e in (error.__context__, error) if e is not None]
+        text = "; then ".join(f"{type(e).__name__}: {_first_line(e)}" for e in reasons)
+        send("note", text=f"no time of a CUDA graph: {text}")
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

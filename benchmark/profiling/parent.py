@@ -1,0 +1,363 @@
+"""Size and speed of detectors: each measured alone, in a process of its own, one after the other.
+
+OUTPUT/profiles/<detector>-<device>[-fused].json    what was measured, see `Profile`
+OUTPUT/profiles/<detector>-<device>[-fused].log     what the process printed, if it failed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+import detectors
+from benchmark import __version__
+from benchmark.console import duration
+from benchmark.environment import (
+    ROOT,
+    ask_nvidia_smi,
+    cpu_count,
+    cpu_name,
+    devices,
+    find_gpu,
+    git_commit,
+    worker_environment,
+)
+from benchmark.errors import UserError
+from benchmark.execute.events import parse_event
+from benchmark.records.record import Profile, RecordError, read_profile
+from benchmark.records.store import write_atomic
+
+PATIENCE = 10.0
+"""Seconds that a process gets to leave after its standard input was closed."""
+NOTICEABLE = 0.25
+"""Use of the CPU by others that is worth a warning, in cores."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The conditions of a measurement; see `profile_detectors`."""
+
+    device: str  # cpu or cuda:K
+    device_name: str
+    side: int
+    batch: int
+    threads: int
+    precision: str
+    plugins: Path | None
+    seconds: float
+
+
+def profile_detectors(
+    names: Sequence[str],
+    folder: Path,
+    device: str,
+    console: Console,
+    side: int = 256,
+    batch: int | None = None,
+    threads: int | None = None,
+    precision: str = "fp32",
+    fuse: bool = False,
+    plugins: Path | None = None,
+    force: bool = False,
+    seconds: float = 2.0,
+) -> tuple[list[Profile], list[str]]:
+    """Measure detectors into `folder/profiles/`; one that fails gets a line and stops no other.
+
+    What was measured under the same conditions is kept.
+
+    Args:
+        names: of detectors, as `Registry.match` returns them.
+        folder: the output folder.
+        device: as in `--device`; the first one is used.
+        console: for a line a detector.
+        side: height and width of the images, px.
+        batch: images in the second measurement, after that of one image; 8, and 4 on a CPU.
+        threads: of torch on the CPU; all cores.
+        precision: fp32 or bf16.
+        fuse: measure each a second time, with batch normalisations folded into convolutions.
+        plugins: folder of plug-ins, registered already in this process.
+        force: measure again what was measured before.
+        seconds: of the timed runs of each batch size.
+
+    Returns:
+        The profiles that there are now, in the order of `names`, and what could not be measured.
+
+    Raises:
+        UserError: no such device or precision.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise UserError(f"--precision {precision}: write fp32 or bf16")
+    device = devices(device)[0]
+    cpu = device == "cpu"
+    setup = Setup(
+        device=device,
+        device_name=cpu_name() if cpu else find_gpu(device).name,
+        side=side,
+        batch=batch or (4 if cpu else 8),
+        threads=threads or cpu_count(),
+        precision=precision,
+        plugins=plugins,
+        seconds=seconds,
+    )
+    profiles, failed = [], []
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for number, name in enumerate(names, start=1):
+            for fused in (False, True) if fuse else (False,):
+                label = f"{name}{' folded' if fused else ''} ({number}/{len(names)})"
+                status, profile = _profile(name, fused, folder, setup, force, live, label)
+                if profile is not None:
+                    profiles.append(profile)
+                elif status != "skip":
+                    failed.append(label)
+                    break
+    return profiles, failed
+
+
+def profile_path(folder: Path, name: str, device_name: str, fused: bool) -> Path:
+    """Where the profile of a detector on a device lies."""
+    stem = "-".join([_slug(name), _slug(device_name), *(["fused"] if fused else [])])
+    return folder / "profiles" / f"{stem}.json"
+
+
+def describe(profile: Profile) -> str:
+    """The speed in one line."""
+    one, graph = profile.single, profile.graph
+    return (
+        f"{one.median_ms:.1f} ms an image ({one.p10_ms:.1f}–{one.p90_ms:.1f}), "
+        + (f"{graph.median_ms:.1f} ms from a CUDA graph, " if graph else "")
+        + f"{profile.throughput:.1f} images/s in batches of {profile.batched.batch}"
+    )
+
+
+def _profile(
+    name: str, fused: bool, folder: Path, setup: Setup, force: bool, live: Live, label: str
+) -> tuple[str, Profile | None]:
+    """The profile from the disk, or else measured now; None, and a line that says why not."""
+    status = "kept"
+    console = live.console
+    path = profile_path(folder, name, setup.device_name, fused)
+    profile = None if force else _measured_before(path, name, fused, setup)
+    if profile is not None:
+        _say(console, status, f"{label}  {describe(profile)}")
+    else:
+        path.unlink(missing_ok=True)  # of other conditions, or of another version
+        started = time.monotonic()
+        gpu = None if setup.device == "cpu" else find_gpu(setup.device).uuid
+        with Bystanders(gpu) as bystanders:
+            end = _run(name, fused, setup, path.with_suffix(".log"), _shower(live, label))
+        status = end["status"]
+        if status == "done":
+            profile = Profile(
+                **end["numbers"],
+                source=_source(name),
+                seconds=setup.seconds,
+                published=_published(name),
+                warning=bystanders.warning,
+                harness=__version__,
+                git=git_commit(),
+                date=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            write_atomic(path, profile.to_json())
+        live.update("")
+        took = duration(time.monotonic() - started)
+        text = describe(profile) if profile else end["message"]
+        _say(console, status, f"{label}, {took}  {text}")
+        for note in end.get("notes", []):
+            _say(console, "", note)
+    if profile is not None and profile.warning:
+        _say(console, "", profile.warning)
+    return status, profile
+
+
+def _measured_before(path: Path, name: str, fused: bool, setup: Setup) -> Profile | None:
+    """The profile on disk if it is of the same detector, conditions and torch."""
+    try:
+        found = read_profile(path)
+    except RecordError:
+        return None
+    same = (
+        (found.detector, found.fused, found.source) == (name, fused, _source(name))
+        and (found.device, found.threads) == (setup.device_name, setup.threads)
+        and (found.precision, found.batched.batch) == (setup.precision, setup.batch)
+        and found.input.endswith(f"x{setup.side}x{setup.side}")
+        and found.torch == version("torch")
+        and found.seconds >= setup.seconds
+        and not found.warning
+        and found.deterministic is True  # else of a version that set other flags
+    )
+    return found if same else None
+
+
+def _source(name: str) -> str:
+    """Hash of the detectors' code and of the plug-in file, if it is from one."""
+    files = {*(ROOT / "detectors").glob("*.py"), detectors.REGISTRY.get(name).file}
+    content = b"".join(file.read_bytes() for file in sorted(files))
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _published(name: str) -> dict[str, Any]:
+    """What a detector's file says of its published size; nothing where options differ."""
+    entry, options = detectors.REGISTRY.parse(name)
+    return {} if options.keys() - {"variant"} else entry.data.get("published_cost", {})
+
+
+def _run(
+    name: str, fused: bool, setup: Setup, log: Path, show: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure in a fresh process; its last event (status, message, numbers) with its notes."""
+    command = [sys.executable, "-m", "benchmark.profiling.child", name]
+    command += ["--device", setup.device.partition(":")[0]]
+    for key in ("side", "batch", "threads", "precision", "seconds"):
+        command += [f"--{key}", str(getattr(setup, key))]
+    command += ["--fused"] if fused else []
+    command += ["--plugins", str(setup.plugins.resolve())] if setup.plugins else []
+    log.parent.mkdir(parents=True, exist_ok=True)
+    end, notes = None, []
+    with log.open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # closes when this process dies; the other one watches it
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=worker_environment(setup.device, setup.threads),
+            cwd=ROOT,
+            start_new_session=True,  # Ctrl-C reaches this process only
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            event = parse_event(line)
+            if event is not None and event["event"] == "end":
+                end = event
+            elif event is not None and event["event"] == "note":
+                notes.append(event["text"])
+            elif event is not None:
+                show(event["text"])
+        process.wait()
+    except KeyboardInterrupt:
+        log.unlink(missing_ok=True)
+        raise
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+    if end is None:
+        return {"status": "failed", "message": f"{_death(process.returncode)} (see {log})"}
+    if end["status"] == "failed":
+        end["message"] += f" (see {log})"
+    else:
+        log.unlink()
+    return end | {"notes": notes}
+
+
+def _death(code: int) -> str:
+    if code == -9:
+        return "killed by SIGKILL (the system does this when memory runs out)"
+    return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+class Bystanders:
+    """Watches what processes other than this one and its children use of the CPU (Linux).
+
+    Args:
+        gpu: the UUID of a GPU, to be told of processes that compute there, too.
+    """
+
+    warning: str | None = None
+
+    def __init__(self, gpu: str | None = None) -> None:
+        self._gpu = gpu
+
+    def __enter__(self) -> Bystanders:
+        self._guests = self._on_gpu()
+        self._started, self._before = time.monotonic(), self._others()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        after, seconds = self._others(), time.monotonic() - self._started
+        found = []
+        if self._before is not None and after is not None:
+            cores = (after - self._before) / seconds
+            if cores >= NOTICEABLE:
+                found.append(f"{100 * cores:.0f}% of a core was used by other processes")
+        if guests := self._guests | self._on_gpu():
+            names = ", ".join(f"{name} (process {pid})" for pid, name in guests.items())
+            found.append(f"the GPU was used by {names}")
+        if found:
+            self.warning = f"{' and '.join(found)}: timings are not of this detector alone"
+
+    def _on_gpu(self) -> dict[int, str]:
+        """Other processes that compute on the GPU now, as far as nvidia-smi tells."""
+        if self._gpu is None:
+            return {}
+        query = ("--query-compute-apps=pid,process_name", "--format=csv,noheader")
+        try:
+            text = ask_nvidia_smi(*query, f"--id={self._gpu}")
+        except subprocess.TimeoutExpired:
+            return {}
+        lines = (line.partition(",") for line in (text or "").splitlines())
+        guests = {int(pid): name.strip() for pid, _, name in lines if pid.strip().isdecimal()}
+        return {pid: name for pid, name in guests.items() if pid != os.getpid()}
+
+    @staticmethod
+    def _others() -> float | None:
+        busy = _busy_seconds()
+        if busy is None:
+            return None
+        used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return busy - sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def _busy_seconds() -> float | None:
+    """Time that the cores this process may use were busy since the system started, summed."""
+    try:
+        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+        cores = {f"cpu{k}" for k in os.sched_getaffinity(0)}
+    except (OSError, AttributeError):
+        return None
+    busy = 0
+    for name, *fields in map(str.split, lines):
+        if name in cores:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+            busy += user + nice + system + irq + softirq + steal
+    return busy / os.sysconf("SC_CLK_TCK")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9_.=]+", "-", text.lower()).strip("-")
+
+
+def _shower(live: Live, label: str) -> Callable[[str], None]:
+    """Shows what is being measured, in a terminal."""
+
+    def show(text: str) -> None:
+        if live.console.is_terminal:
+            live.update(Text(f"measuring {label}: {text}"), refresh=True)
+
+    return show
+
+
+def _say(console: Console, status: str, text: str) -> None:
+    colour = {"done": "green", "kept": "green", "skip": "", "": "yellow"}.get(status, "red")
+    console.print(Text.assemble((f"{status:<6}", colour), f" {text}"), soft_wrap=True)
