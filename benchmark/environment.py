@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.errors import UserError
-from benchmark.execute.memory import KEEP_FREED
 
 ROOT = Path(__file__).resolve().parent.parent
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 SMI_PATIENCE = 5.0
 """Seconds that nvidia-smi gets to answer."""
-POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Bounds of the thread pools that libraries make for themselves, as large as the machine."""
 
 
 def cpu_count() -> int:
@@ -149,19 +146,6 @@ def device_environment(device: str) -> dict[str, str]:
         variables[VISIBLE] = _visible_gpus()[_number(device)][0]
         variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # an index counts as in nvidia-smi
     return variables
-
-
-def worker_environment(device: str, threads: int) -> dict[str, str]:
-    """The environment of a process that works on `device` with `threads` threads on the CPU."""
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    kept = KEEP_FREED if device == "cpu" else {}  # the memory of a GPU is torch's own affair
-    return (
-        kept  # what the user has set counts more
-        | dict(os.environ)
-        | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-        | dict.fromkeys(POOLS, str(threads))
-        | device_environment(device)
-    )
 
 
 def ask_nvidia_smi(*options: str) -> str | None:

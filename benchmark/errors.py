@@ -24,6 +24,11 @@ def collecting(problems: list[str]) -> Iterator[None]:
         problems += error.args
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of its message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def describe_os_error(error: OSError) -> str:
     """One line for a failure of the file system: the file, what happened, the remedy."""
     where = error.filename or "the output folder"

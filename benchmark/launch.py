@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +17,8 @@ import detectors
 import losses
 from benchmark.console import duration
 from benchmark.errors import UserError, describe_os_error
+from benchmark.execute.dispatch import START_SECONDS, Outcome, run_cells
+from benchmark.execute.executors import find_executor
 from benchmark.plan.matrix import Cell, make_matrix
 from benchmark.preflight import Outlook, look_ahead, refuse
 from benchmark.preflight.cost import declared
@@ -26,9 +28,6 @@ from benchmark.preflight.show import describe_hours, print_outlook
 from benchmark.registry import add_plugins
 from benchmark.registry.names import short_dataset
 from benchmark.settings.config import Plan, build, check_values, read_preset, split_keys
-
-if TYPE_CHECKING:
-    from benchmark.execute.executors.local import Outcome
 
 MORE_TO_DO = 75
 """Exit code of a run whose time was over before its cells were done: EX_TEMPFAIL, "try again"."""
@@ -55,19 +54,8 @@ def launch(
     if measure and not dry_run:
         raise UserError("--measure: measures for an estimate of the time; use it with --dry-run")
     started = time.time()
-    preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
-    check_values(preset_plan, preset_settings, f"--preset {preset}")
-    plan_options, settings = split_keys(options, "command line")
-    check_values(plan_options, settings, "command line")
-    name = Path(preset).stem if preset.endswith((".yaml", ".yml")) else preset
-    values = {"preset": name, "output": Path("results") / name, **_data_root_of_environment()}
-    values |= preset_plan | plan_options
-    plan: Plan = build(Plan, values)
-    if plan.plugins is not None:
-        add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
-    if plan.weights is not None:
-        settings["weights"] = _identify_weights(plan)
-    cells = make_matrix(plan, preset_settings, settings)
+    plan, cells = resolve(preset, options)
+    make_executor = find_executor(plan)
     todo = _in_order([c for c in cells if c.skip_reason is None], plan)
     outlook = look_ahead(todo, plan, measure)
     if dry_run:
@@ -78,22 +66,10 @@ def launch(
         return 0
 
     make_output(plan.output)
-    from benchmark.execute.executors.local import START_SECONDS, run_cells
-
-    skipped = [c for c in cells if c.skip_reason is not None]
-    _say(
-        console,
-        f"{len(cells)} cells: {len(todo)} to run, {len(skipped)} skipped -> {plan.output}",
-    )
-    if outlook.hours is not None and outlook.hours.cells:
-        _say(console, describe_hours(outlook.hours))
-    for cell in skipped:
-        if cell.state != "done":
-            text = f"skip   {cell.job.label}: {cell.skip_reason}"
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+    _announce(cells, todo, plan, outlook, console)
     deadline = None if plan.time_limit is None else started + plan.time_limit
     try:
-        outcomes = run_cells(todo, plan, console, deadline)
+        outcomes = run_cells(todo, plan, make_executor(), console, deadline)
     except KeyboardInterrupt:
         console.print("interrupted; finished epochs are kept: run the same command to resume")
         return 130
@@ -106,6 +82,68 @@ def launch(
     if plan.profile and not over:
         _profile(cells, plan, console)
     reported = _report(plan.output, console)
+    return _conclude(cells, todo, outcomes, over, reported, console)
+
+
+def resolve(preset: str, options: dict[str, Any]) -> tuple[Plan, list[Cell]]:
+    """What to run, of a preset and the options over it; plug-ins are registered on the way.
+
+    Args:
+        preset: name or path of the preset.
+        options: keys and values of the command line.
+
+    Raises:
+        UserError: unknown names, values out of range, or what does not fit together.
+    """
+    preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
+    check_values(preset_plan, preset_settings, f"--preset {preset}")
+    plan_options, settings = split_keys(options, "command line")
+    check_values(plan_options, settings, "command line")
+    name = Path(preset).stem if preset.endswith((".yaml", ".yml")) else preset
+    values = {"preset": name, "output": Path("results") / name, **_data_root_of_environment()}
+    values |= preset_plan | plan_options
+    plan: Plan = build(Plan, values)
+    if plan.plugins is not None:
+        add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    if plan.weights is not None:
+        settings["weights"] = _identify_weights(plan)
+    return plan, make_matrix(plan, preset_settings, settings)
+
+
+def _announce(
+    cells: list[Cell], todo: list[Cell], plan: Plan, outlook: Outlook, console: Console
+) -> None:
+    """What is about to run, how long it takes, and what is left out."""
+    skipped = [c for c in cells if c.skip_reason is not None]
+    _say(
+        console,
+        f"{len(cells)} cells: {len(todo)} to run, {len(skipped)} skipped -> {plan.output}",
+    )
+    if outlook.hours is not None and outlook.hours.cells:
+        _say(console, describe_hours(outlook.hours))
+    for cell in skipped:
+        if cell.state != "done":
+            _say(console, f"skip   {cell.job.label}: {cell.skip_reason}")
+
+
+def _conclude(
+    cells: list[Cell],
+    todo: list[Cell],
+    outcomes: list[Outcome],
+    over: bool,
+    reported: bool,
+    console: Console,
+) -> int:
+    """Say what is not done, and why; the exit code.
+
+    Args:
+        cells: of the matrix.
+        todo: those that were to run.
+        outcomes: of those that did.
+        over: the time was over before all had run.
+        reported: the tables could be written.
+        console: where to say it.
+    """
     left = [c for c in cells if c.folder.state(c.job.id) != "done"]
     if left:
         console.print(f"[red]{len(left)} of {len(cells)} cells are not done[/]", highlight=False)

@@ -1,28 +1,82 @@
-"""What a worker tells its parent, one JSON object a line, and how it notices the parent's end."""
+"""What a child process tells whoever started it: one JSON object a line."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 
 class EventWriter:
-    """Writes events; a parent that has gone away is no error (the worker's watchdog sees to it)."""
+    """Writes events to a stream, with what stands in each of them.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Where nobody reads any more, or the disk is full, they are lost: that stops no run.
+    """
+
+    def __init__(self, stream: TextIO, **always: Any) -> None:
+        self._stream, self._always = stream, always
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Send one event."""
+        line = json.dumps({"event": event, **self._always, **fields}) + "\n"
         try:
-            self._stream.write(json.dumps({"event": event, **fields}) + "\n")
+            self._stream.write(line)
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             pass
+
+
+class EventFile:
+    """The end of a file of events, for several writers: each line is written at once or not at all.
+
+    Args:
+        path: of the file; made if it is not there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def clear(self) -> None:
+        """Forget what is in the file."""
+        os.truncate(self._file, 0)
+
+    def write(self, line: str) -> None:
+        """Add a line."""
+        os.write(self._file, line.encode())
+
+    def flush(self) -> None:
+        """Nothing is ever held back."""
+
+
+class EventReader:
+    """Reads the events of one session as they are written.
+
+    Args:
+        path: a file that may not be there yet.
+        session: events of others in it are left out.
+    """
+
+    def __init__(self, path: Path, session: str) -> None:
+        self._path, self._session, self._position = path, session, 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """What was written since the last call, whole lines only."""
+        try:
+            with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._position:  # it was cleared
+                    self._position = 0
+                file.seek(self._position)
+                lines = file.read()
+        except OSError:
+            return []
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self._position += len(lines)
+        found = (parse_event(line) for line in lines.decode(errors="replace").splitlines())
+        return [e for e in found if e is not None and e.get("session") == self._session]
 
 
 def parse_event(line: str) -> dict[str, Any] | None:
@@ -32,28 +86,3 @@ def parse_event(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and "event" in event else None
-
-
-def exit_with_parent() -> None:
-    """Wait for the end of standard input, which the parent holds open, and leave at once."""
-    while os.read(0, 1024):
-        pass
-    os._exit(1)
-
-
-def listen_to_parent(on_jobs: Callable[[int], None], patience: float) -> None:
-    """Read what the parent says on standard input; when it is gone, stop as if asked to.
-
-    Args:
-        on_jobs: called with the number of runs on the device, whenever it changes.
-        patience: seconds between asking this process to stop and leaving all the same.
-    """
-    rest = b""
-    while more := os.read(0, 1024):
-        *lines, rest = (rest + more).split(b"\n")
-        for line in lines:
-            if line.startswith(b"jobs "):
-                on_jobs(int(line.split()[1]))
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(patience)
-    os._exit(1)

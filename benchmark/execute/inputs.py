@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import datasets
 from benchmark.execute import leakage
+from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 from benchmark.plan.parts import check_parts
 from benchmark.records.record import Data
@@ -14,16 +14,6 @@ from benchmark.registry.names import short_dataset
 from benchmark.training.batches import hold_out
 from datasets.base import Sample, content_hash
 from datasets.hashes import image_hash
-
-
-class Inputs(NamedTuple):
-    """What a job reads that its settings do not name."""
-
-    data_root: Path | None
-    weights: Path | None
-    allow_leakage: bool  # score even images that were trained on
-    cuda_graph: bool = False  # repeat the training step as a CUDA graph
-    packed: bool = False  # others share the GPU by the need of memory that each has told
 
 
 def read_data(
@@ -72,7 +62,7 @@ def read_data(
 
 
 def guard(
-    job: Job, data: Data, val_set: list[Sample], test_set: list[Sample], inputs: Inputs
+    job: Job, data: Data, val_set: list[Sample], test_set: list[Sample], task: Task
 ) -> leakage.Past:
     """Take in what the weights were trained on, and refuse test images that were trained on.
 
@@ -83,22 +73,22 @@ def guard(
         UserError: there are some, and they were not allowed.
     """
     complete = True
-    if inputs.weights is not None:
-        before, complete = leakage.past_of(inputs.weights)
+    if task.weights is not None:
+        before, complete = leakage.past_of(task.weights)
         if not complete:
             data.notes.append(
-                f"{inputs.weights.name} does not say all that it was trained on: test images may "
+                f"{task.weights.name} does not say all that it was trained on: test images may "
                 "be among it"
             )
         if known := leakage.leaked_names(val_set, before):
             data.notes.append(
-                f"{inputs.weights.name} was trained on {len(known)} of the {len(val_set)} images "
+                f"{task.weights.name} was trained on {len(known)} of the {len(val_set)} images "
                 "of the validation part, which chooses the epoch"
             )
         data.training_hashes = list(dict.fromkeys([*before, *data.training_hashes]))
     data.leaked = leakage.leaked_names(test_set, data.training_hashes)
-    if not inputs.allow_leakage:
-        leakage.refuse(data.leaked, len(test_set), job.dataset, inputs.weights)
+    if not task.allow_leakage:
+        leakage.refuse(data.leaked, len(test_set), job.dataset, task.weights)
     if job.settings.epochs and job.settings.selection == "best-test":  # marked by its own name
         data.training_hashes += [image_hash(s.image) for s in test_set]
     return leakage.Past(data.training_hashes, complete)

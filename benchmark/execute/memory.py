@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from typing import Any
 
-KEEP_FREED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""Variables that make a process keep what it frees: a training step wants the same sizes again, and
-fetching a feature map's memory from the system anew costs more than many an operation on it. Read
-at the start of a process; unknown to other systems."""
-
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`."""
 OUT_OF_MEMORY = (
     "out of memory",
     "t allocate memory",  # "can't" and "cannot", of torch's allocator on the CPU
@@ -29,13 +28,32 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
 
 
+def keep_freed() -> None:
+    """Let this process keep what it frees (glibc; what its own variables say counts more).
+
+    A training step wants the same sizes again, and fetching a feature map's memory from the system
+    anew costs more than many an operation on it.
+    """
+    mallopt = _libc("mallopt")
+    if mallopt is None:
+        return
+    if "MALLOC_MMAP_MAX_" not in os.environ:
+        mallopt(M_MMAP_MAX, 0)
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        mallopt(M_TRIM_THRESHOLD, -1)  # never
+
+
 def give_back() -> None:
     """Return what is free to the system.
 
     For a process that keeps it and computes on images of all sizes: what one frees does not fit the
     next, and all of it would add up.
     """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
+    trim = _libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _libc(name: str) -> Any:
+    """A function of the C library; None where there is no such (musl, other systems)."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

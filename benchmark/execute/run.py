@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,14 @@ import detectors
 import losses
 from benchmark import __version__
 from benchmark.environment import cpu_computes_bf16, cpu_name, git_commit
-from benchmark.errors import UserError
 from benchmark.evaluation.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Network, score
 from benchmark.execute.crops import choose, save_crops
 from benchmark.execute.events import EventWriter
-from benchmark.execute.inputs import Inputs, guard, read_data
+from benchmark.execute.inputs import guard, read_data
 from benchmark.execute.memory import give_back
-from benchmark.execute.torch_setup import configure, describe
+from benchmark.execute.task import Task
+from benchmark.execute.torch_setup import describe
 from benchmark.execute.untrained import untrained
 from benchmark.networks.cost import count_macs, count_parameters
 from benchmark.networks.inference import Predictor
@@ -59,39 +58,17 @@ CONTEXT = 600 * 2**20
 """Memory of a CUDA context and the libraries' own, bytes."""
 
 
-def open_device(device_type: str, threads: int, memory_share: float | None) -> torch.device:
-    """Set up torch for this process.
-
-    Args:
-        device_type: `cpu` or `cuda`.
-        threads: on the CPU.
-        memory_share: of the GPU's memory that this process may take; None: all.
-
-    Raises:
-        UserError: torch sees no GPU.
-    """
-    configure(threads)
-    device = torch.device(device_type)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
-        )
-    if device.type == "cuda" and memory_share is not None:
-        torch.cuda.set_per_process_memory_fraction(memory_share)
-    return device
-
-
-def prepare(job: Job, device: torch.device, threads: int, plugins: Path | None) -> Environment:
+def prepare(job: Job, device: torch.device, task: Task) -> Environment:
     """Register plug-ins, and say what the job runs on."""
-    if plugins is not None:
-        add_plugins(plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    if task.plugins is not None:
+        add_plugins(task.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     return Environment(
         harness=__version__,
         python=platform.python_version(),
         torch=torch.__version__,
         platform=platform.platform(),
         device=torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
-        threads=threads,
+        threads=task.threads,
         precision=resolve_precision(job.settings.precision, device),
         git=git_commit(),
         **describe(device),
@@ -111,7 +88,7 @@ def run_job(
     folder: RunFolder,
     device: torch.device,
     environment: Environment,
-    inputs: Inputs,
+    task: Task,
     send: EventWriter,
     stop: Stop,
 ) -> dict[str, Any]:
@@ -129,31 +106,31 @@ def run_job(
         torch.autocast, device.type, torch.bfloat16, enabled=environment.precision == "bf16"
     )
     send("phase", text="reading data")
-    train_set, val_set, test_set, data = read_data(job, inputs.data_root)
+    train_set, val_set, test_set, data = read_data(job, task.data_root)
 
     torch.manual_seed(zlib.crc32(f"weights/{job.detector}/{job.seed}".encode()))
-    detector = detectors.create_detector(job.detector, inputs.weights)
-    prior = settings.output_prior if inputs.weights is None else None
+    detector = detectors.create_detector(job.detector, task.weights)
+    prior = settings.output_prior if task.weights is None else None
     if prior is not None and not set_output_prior(detector, prior):
         data.notes.append(
             f"{job.detector} names no output layers (`outputs`), so they started without the prior "
             f"{prior:g}"
         )
-    past = guard(job, data, val_set, test_set, inputs)
+    past = guard(job, data, val_set, test_set, task)
     detector.to(device, memory_format=torch.channels_last)
     # where one epoch is scored, the maps that are shown need not be computed once more
     shown = [] if settings.also else [sample.image for sample in choose(test_set)]
     network = Watched(Predictor(detector, device, autocast), stop, shown)
     state, chosen, before = State(), {settings.selection: None}, None
     if settings.epochs:
-        if inputs.weights is None:
+        if task.weights is None:
             before = untrained(
                 folder, detector, lambda fresh: Watched(Predictor(fresh, device, autocast), stop),
                 settings, val_set, test_set,
             )  # fmt: skip
         watched = {"best-val": val_set, "best-test": test_set}
         state, environment.cuda_graph = fit(
-            job, folder, detector, train_set, watched, data, device, autocast, inputs, send, stop
+            job, folder, detector, train_set, watched, data, device, autocast, task, send, stop
         )
         chosen = {rule: chosen_epoch(state, rule) for rule in (*settings.also, settings.selection)}
         environment.sessions = state.sessions
@@ -235,7 +212,7 @@ def fit(
     data: Data,
     device: torch.device,
     autocast: Autocast,
-    inputs: Inputs,
+    task: Task,
     send: EventWriter,
     stop: Stop,
 ) -> tuple[State, str]:
@@ -266,7 +243,7 @@ def fit(
         return validate
 
     send("phase", text="training", epochs=settings.epochs)
-    graph = inputs.cuda_graph and device.type == "cuda" and not settings.compile
+    graph = task.cuda_graph and device.type == "cuda" and not settings.compile
     stop.heard = True
     with side_stream(device) if graph else nullcontext():
         return train(
@@ -281,7 +258,7 @@ def fit(
             autocast,
             {rule: watch(samples) for rule, samples in watched.items() if samples},
             rules,
-            on_step=_reporter(send, stop, device, inputs.packed),
+            on_step=_reporter(send, stop, device, task.packed),
             on_epoch=lambda e: send("epoch", **e.model_dump()),
             stop=stop,
             graph=graph,
@@ -335,14 +312,15 @@ def _macs(detector: str) -> dict[str, Any]:
 
 
 def _reporter(
-    send: EventWriter, stop: Stop, device: torch.device, packed: bool, every: float = 1.0
+    send: EventWriter, stop: Stop, device: torch.device, packed: bool
 ) -> Callable[[int, int, int], None]:
-    """An `on_step` that sends at most one event a second, and stops where that is asked for.
+    """An `on_step` that sends an event a second at most, in the end one in ten seconds, and stops
+    where that is asked for.
 
     After some steps it tells how much of a GPU's memory the run needs, and where others rely on
     that, keeps to it.
     """
-    last, count = 0.0, 0
+    last, count, begun = 0.0, 0, time.monotonic()
 
     def on_step(epoch: int, step: int, steps: int) -> None:
         nonlocal last, count
@@ -354,7 +332,7 @@ def _reporter(
             if packed:
                 torch.cuda.set_per_process_memory_fraction(need / total)
         now = time.monotonic()
-        if now - last >= every:
+        if now - last >= min(max(1.0, (now - begun) / 100), 10.0):  # the file is to stay small
             last = now
             send("step", epoch=epoch, step=step, steps=steps)
 

@@ -8,6 +8,10 @@ import cv2
 import torch
 
 from benchmark.environment import driver_version
+from benchmark.errors import UserError
+from benchmark.execute.memory import keep_freed
+
+NO_GPU = "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
 
 
 def configure(threads: int) -> None:
@@ -21,6 +25,28 @@ def configure(threads: int) -> None:
     # itself still reads the old ones.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def open_device(kind: str, threads: int, memory_share: float | None = None) -> torch.device:
+    """Set up torch for a process that works on one device and nothing else.
+
+    Args:
+        kind: `cpu` or `cuda`.
+        threads: on the CPU.
+        memory_share: of the GPU's memory that this process may take; None: all.
+
+    Raises:
+        UserError: torch sees no GPU.
+    """
+    configure(threads)
+    device = torch.device(kind)
+    if device.type == "cpu":
+        keep_freed()  # the memory of a GPU is torch's own affair
+    elif not torch.cuda.is_available():
+        raise UserError(NO_GPU)
+    elif memory_share is not None:
+        torch.cuda.set_per_process_memory_fraction(memory_share)
+    return device
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ from benchmark.foreign import maps
 from benchmark.foreign.maps import Maps, some
 from benchmark.plan.job import Job
 from benchmark.preflight.disk import make_output
-from benchmark.records.record import Cell, Data, Environment, Record, Scores
+from benchmark.records.record import Cell, Data, Environment, Record, Scores, timestamp
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.settings.config import Settings
 from datasets.base import Sample, content_hash
@@ -93,7 +92,7 @@ def evaluate(
         UserError: a folder, file or option that cannot be used.
         OSError: the record cannot be written.
     """
-    started = _now()
+    started = timestamp()
     if method.selection not in SELECTIONS:
         raise UserError(f"--selection {method.selection}: must be {', '.join(SELECTIONS)}")
     if thresholds not in ("standard", "distinct"):
@@ -116,7 +115,7 @@ def evaluate(
         settings={"protocols": names}
         | ({} if thresholds == "standard" else {"thresholds": thresholds}),
         started=started,
-        finished=_now(),
+        finished=timestamp(),
         command=shlex.join(["run_benchmark.py", *sys.argv[1:]]),
         environment=_environment(),
         data=Data(
@@ -375,7 +374,3 @@ def metrics_line(scores: Scores) -> str:
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

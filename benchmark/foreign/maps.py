@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
 from benchmark.console import with_progress
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 
 SUFFIXES = (".bmp", ".npy", ".png", ".tif", ".tiff")
 """What is read; the case does not matter. No JPEG: it changes values."""
@@ -233,7 +233,7 @@ def read_values(path: Path) -> np.ndarray:
             "32-bit floats)"
         ) from None
     except Exception as error:  # a damaged file raises whatever its bytes provoke
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         reason = reason.replace(str(path), "file")
         raise UserError(f"{path}: cannot be decoded ({reason}); write this file again") from None
     if values.ndim != 2 or not values.size:

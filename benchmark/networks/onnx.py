@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from benchmark import __version__
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.networks.source import Source
 from benchmark.records.store import write_atomic
 from detectors.base import Detector
@@ -132,7 +132,7 @@ def _capture(network: nn.Module, name: str, side: int) -> onnx.ModelProto:
             )
     except Exception as error:  # whatever the network's Python provokes in the exporter
         cause = error.__cause__ or error
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        reason = first_line(cause)
         raise UserError(f"{name} cannot be exported to ONNX: {reason}") from error
     assert program is not None
     return program.model_proto

@@ -24,9 +24,9 @@ from rich.console import Console
 
 from benchmark.console import PATIENCE, with_progress
 from benchmark.environment import device_environment, devices
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.execute.memory import is_out_of_memory
-from benchmark.execute.torch_setup import configure
+from benchmark.execute.torch_setup import NO_GPU, configure
 from benchmark.networks.inference import predict
 from benchmark.networks.overlay import Component, draw_overlay, measure
 from benchmark.networks.source import Source
@@ -172,10 +172,7 @@ def _claim(option: str) -> torch.device:
         return torch.device("cpu")
     os.environ.update(device_environment(name))  # before torch asks CUDA anything
     if not torch.cuda.is_available():
-        raise UserError(
-            f"--device {option}: this torch sees no GPU (a CPU build, or a driver that is too "
-            "old); use --device cpu"
-        )
+        raise UserError(f"--device {option}: {NO_GPU}")
     configure(torch.get_num_threads())  # the numbers of scoring
     return torch.device("cuda")
 
@@ -193,7 +190,7 @@ def _read(path: Path) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:  # a damaged file raises whatever its bytes provoke
-        raise UserError(f"{path}: cannot be decoded ({_first_line(error)})") from None
+        raise UserError(f"{path}: cannot be decoded ({first_line(error)})") from None
     if mode == "F":
         raise UserError(f"{path}: floating-point image; convert it to 8 or 16 bits")
     return grey
@@ -267,7 +264,3 @@ def _rounded(component: Component) -> list[object]:
         f"{value:.{digits[key]}f}" if key in digits else value
         for key, value in component._asdict().items()
     ]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

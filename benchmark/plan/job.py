@@ -60,7 +60,7 @@ class Job:
         return output / "runs" / dataset / method / f"seed{self.seed}-{self.id}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As stored in `job.json`."""
+        """As stored in `task.json` and `weights.pt`."""
         return {
             "id": self.id,
             "dataset": self.dataset,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 
-from benchmark.environment import ROOT, worker_environment
+from benchmark.execute.process import child_variables, describe_exit, last_line, start_child
 from benchmark.plan.job import Job
 from benchmark.settings.config import Plan
 
@@ -24,23 +22,15 @@ def check_builds(jobs: Sequence[Job], plan: Plan) -> list[str]:
     losses = {loss: None for loss in chosen if loss is not None and ":" in loss}
     if not detectors and not losses:
         return []
-    command = [sys.executable, "-m", "benchmark.preflight.builds_child"]
-    command += [f"--detector={name}" for name in detectors]
-    command += [f"--loss={name}" for name in losses]
-    command += [] if weights is None else [f"--weights={weights.resolve()}"]
-    command += [] if plan.plugins is None else [f"--plugins={plan.plugins.resolve()}"]
-    child = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=worker_environment("cpu", 1),
-        cwd=ROOT,
-        check=False,
-    )
+    arguments = [f"--detector={name}" for name in detectors]
+    arguments += [f"--loss={name}" for name in losses]
+    arguments += [] if weights is None else [f"--weights={weights.resolve()}"]
+    arguments += [] if plan.plugins is None else [f"--plugins={plan.plugins.resolve()}"]
+    module = "benchmark.preflight.builds_child"
+    child = start_child(module, arguments, child_variables("cpu", 1))
+    output, errors = child.communicate()
     try:
-        return json.loads(child.stdout.splitlines()[-1])
-    except (ValueError, IndexError):  # it died
-        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+        return json.loads(last_line(output))
+    except ValueError:  # it died
         names = ", ".join([*detectors, *losses])
-        return [f"{names}: building ended with exit code {child.returncode}: {last}"]
+        return [f"{names}: building {describe_exit(child.returncode)}: {last_line(errors)}"]

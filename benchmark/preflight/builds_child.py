@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +19,8 @@ import torch
 
 import detectors
 import losses
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
+from benchmark.execute.child import take_output
 from benchmark.registry import add_plugins
 from detectors.base import Detector
 from detectors.weights import load_weights
@@ -34,8 +34,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--plugins", type=Path)
     args = parser.parse_args()
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what constructors print is no answer
+    answer = take_output()  # what constructors print is no answer
     if args.plugins is not None:
         add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY])
     problems = [_try("detector", name, _detector, args.weights) for name in args.detector]
@@ -64,7 +63,7 @@ def _try(kind: str, name: str, build: Callable[..., Any], *arguments: Any) -> st
     except UserError as error:
         return str(error)
     except Exception as error:  # whatever a constructor raises
-        reason = (str(error).strip() or "no message").splitlines()[0]
+        reason = first_line(error)
         return (
             f"{kind} '{name}' does not build with these options ({type(error).__name__}: {reason});"
             f" `show {name.partition(':')[0]}` lists them"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.environment import ROOT, worker_environment
 from benchmark.errors import UserError
+from benchmark.execute.process import child_variables, describe_exit, last_line, start_child
 from benchmark.plan.job import Job
 from benchmark.preflight.site import Site
 from benchmark.records.store import write_atomic
@@ -109,25 +108,18 @@ def _measure(site: Site, precision: str, copies: int) -> Speed:
     Raises:
         UserError: one fails.
     """
-    command = [sys.executable, "-m", "benchmark.preflight.speed_child", "--precision", precision]
-    command += ["--threads", str(site.threads), "--device", "cpu" if site.is_cpu else "cuda"]
+    arguments = ["--precision", precision, "--threads", site.threads]
+    arguments += ["--device", "cpu" if site.is_cpu else "cuda"]
     names = [card.name for card in site.cards] * copies  # those of GPUs once each, a CPU's again
+    module = "benchmark.preflight.speed_child"
     children = [
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=worker_environment(name, site.threads),
-            cwd=ROOT,
-        )
+        start_child(module, arguments, child_variables(name, site.threads))
         for name in names[:copies]
     ]
     answers = [(*child.communicate(), child.returncode) for child in children]
-    for _, err, code in answers:
+    for _, errors, code in answers:
         if code:
-            last = (err.strip().splitlines() or [f"exit code {code}"])[-1]
-            raise UserError(f"--measure: {site.device} could not be measured: {last}")
-    rates = [json.loads(out.splitlines()[-1]) for out, _, _ in answers]
+            reason = last_line(errors) if errors.strip() else describe_exit(code)
+            raise UserError(f"--measure: {site.device} could not be measured: {reason}")
+    rates = [json.loads(last_line(output)) for output, _, _ in answers]
     return Speed(*(min(rate[field] for rate in rates) for field in Speed._fields))

@@ -14,8 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmark.errors import UserError
-from benchmark.execute.torch_setup import configure
+from benchmark.execute.torch_setup import open_device
 
 BATCH, SIDE = 4, 96
 CONVOLUTIONS = ((16, 1), (64, 2), (128, 4))
@@ -32,10 +31,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", help="fp32 or bf16")
     parser.add_argument("--seconds", type=float, default=1.5, help="for each of the two rates")
     args = parser.parse_args()
-    configure(args.threads)
-    device = torch.device(args.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError("this torch sees no GPU; use --device cpu")
+    device = open_device(args.device, args.threads)
     print(json.dumps(rates(device, args.precision, args.seconds)))
 
 

@@ -8,7 +8,6 @@ It stops by itself when its standard input closes, that is when its parent dies.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 import traceback
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.environment import cpu_name
-from benchmark.errors import UserError
-from benchmark.execute.events import EventWriter, exit_with_parent
+from benchmark.errors import UserError, first_line
+from benchmark.execute.child import leave_with_parent, take_output
+from benchmark.execute.events import EventWriter
 from benchmark.execute.memory import is_out_of_memory
 
 
@@ -36,10 +36,8 @@ def main() -> int:
     parser.add_argument("--plugins", type=Path)
     args = parser.parse_args()
 
-    # events keep the original standard output; whatever else prints goes to the log
-    send = EventWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
+    send = EventWriter(take_output())  # whatever else prints goes to the log
+    threading.Thread(target=leave_with_parent, daemon=True).start()
 
     status, message, numbers = "failed", "", None
     try:
@@ -49,7 +47,7 @@ def main() -> int:
         message = str(error)
     except Exception as error:  # whatever a detector raises
         traceback.print_exc()
-        line = _first_line(error)
+        line = first_line(error)
         if is_out_of_memory(error):
             status, message = "oom", f"{line}; try a smaller --batch (now {args.batch}) or --side"
         else:
@@ -65,19 +63,14 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
     import datasets
     import detectors
     import losses
-    from benchmark.execute.torch_setup import configure, describe
+    from benchmark.execute.torch_setup import describe, open_device
     from benchmark.networks.cost import count_macs, count_parameters
     from benchmark.profiling.fuse import fold_batchnorm
     from benchmark.profiling.latency import PeakMemory, measure
     from benchmark.registry import add_plugins
 
     send("phase", text="building")
-    configure(args.threads)
-    device = torch.device(args.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
-        )
+    device = open_device(args.device, args.threads)
     if args.plugins is not None:
         add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     torch.manual_seed(0)
@@ -150,13 +143,9 @@ def _unless_it_fails(
         traceback.print_exc()
         # ending a capture that has failed fails again, and says less
         reasons = [e for e in (error.__context__, error) if e is not None]
-        text = "; then ".join(f"{type(e).__name__}: {_first_line(e)}" for e in reasons)
+        text = "; then ".join(f"{type(e).__name__}: {first_line(e)}" for e in reasons)
         send("note", text=f"no time of a CUDA graph: {text}")
         return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

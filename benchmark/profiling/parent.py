@@ -11,11 +11,9 @@ import os
 import re
 import resource
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,11 +33,11 @@ from benchmark.environment import (
     devices,
     find_gpu,
     git_commit,
-    worker_environment,
 )
 from benchmark.errors import UserError
 from benchmark.execute.events import parse_event
-from benchmark.records.record import Profile, RecordError, read_profile
+from benchmark.execute.process import child_variables, describe_exit, end_child, start_child
+from benchmark.records.record import Profile, RecordError, read_profile, timestamp
 from benchmark.records.store import write_atomic
 
 PATIENCE = 10.0
@@ -170,7 +168,7 @@ def _profile(
                 warning=bystanders.warning,
                 harness=__version__,
                 git=git_commit(),
-                date=datetime.now(UTC).isoformat(timespec="seconds"),
+                date=timestamp(),
             )
             write_atomic(path, profile.to_json())
         live.update("")
@@ -220,26 +218,18 @@ def _run(
     name: str, fused: bool, setup: Setup, log: Path, show: Callable[[str], None]
 ) -> dict[str, Any]:
     """Measure in a fresh process; its last event (status, message, numbers) with its notes."""
-    command = [sys.executable, "-m", "benchmark.profiling.child", name]
-    command += ["--device", setup.device.partition(":")[0]]
+    arguments: list[object] = [name, "--device", setup.device.partition(":")[0]]
     for key in ("side", "batch", "threads", "precision", "seconds"):
-        command += [f"--{key}", str(getattr(setup, key))]
-    command += ["--fused"] if fused else []
-    command += ["--plugins", str(setup.plugins.resolve())] if setup.plugins else []
+        arguments += [f"--{key}", getattr(setup, key)]
+    arguments += ["--fused"] if fused else []
+    arguments += ["--plugins", setup.plugins.resolve()] if setup.plugins else []
     log.parent.mkdir(parents=True, exist_ok=True)
     end, notes = None, []
+    variables = child_variables(setup.device, setup.threads)
     with log.open("w", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # closes when this process dies; the other one watches it
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=worker_environment(setup.device, setup.threads),
-            cwd=ROOT,
-            start_new_session=True,  # Ctrl-C reaches this process only
+        process = start_child(
+            "benchmark.profiling.child", arguments, variables, attached=True, errors=errors
         )
-    assert process.stdin is not None
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -255,26 +245,15 @@ def _run(
         log.unlink(missing_ok=True)
         raise
     finally:
-        process.stdin.close()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_child(process, PATIENCE)
         process.stdout.close()
     if end is None:
-        return {"status": "failed", "message": f"{_death(process.returncode)} (see {log})"}
+        return {"status": "failed", "message": f"{describe_exit(process.returncode)} (see {log})"}
     if end["status"] == "failed":
         end["message"] += f" (see {log})"
     else:
         log.unlink()
     return end | {"notes": notes}
-
-
-def _death(code: int) -> str:
-    if code == -9:
-        return "killed by SIGKILL (the system does this when memory runs out)"
-    return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 class Bystanders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,6 +12,11 @@ SCHEMA = "irstd-bench/record/1"
 PROFILE_SCHEMA = "irstd-bench/profile/1"
 
 Status = Literal["done", "failed", "oom", "diverged"]
+
+
+def timestamp() -> str:
+    """Now, as records have it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class RecordError(Exception):

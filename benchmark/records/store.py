@@ -1,7 +1,8 @@
 """Files of a run on disk: atomic writes, the lock, and the state that can be read from them.
 
 OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
-    job.json        the resolved settings
+    task.json       the job with its resolved settings, and where and how it runs
+    events.jsonl    what the worker tells while it runs, one JSON object a line
     checkpoint.pt   a finished epoch, to resume from; at most a minute old while it trains
     best-*.pt       the weights of the best epoch so far, by rule of selection and epoch
     untrained.json  what the network answered before its first step
@@ -57,7 +58,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.job = path / "job.json"
+        self.task = path / "task.json"
+        self.events = path / "events.jsonl"
         self.record = path / "record.json"
         self.checkpoint = path / "checkpoint.pt"
         self.untrained = path / "untrained.json"
@@ -99,6 +101,13 @@ class RunFolder:
             self.record.replace(self.path / "record.json.bad")
         self.record.unlink(missing_ok=True)
 
+    def clean(self, job_id: str) -> None:
+        """Make room for a new start: see `discard_record`; also what a killed write has left."""
+        self.discard_record(job_id)
+        for pattern in (".*.pt.*", ".record.json.*", ".crops.npz.*"):
+            for leftover in self.path.glob(pattern):
+                leftover.unlink(missing_ok=True)
+
     def state(self, job_id: str, locked: bool = True) -> str:
         """`todo`, `running`, `interrupted`, or the status of the record.
 
@@ -115,7 +124,7 @@ class RunFolder:
             return "running"
         if record is not None:
             return record.status
-        return "interrupted" if self.job.exists() else "todo"
+        return "interrupted" if self.task.exists() or self.checkpoint.exists() else "todo"
 
     def _locked(self) -> bool:
         if not (self.path / "lock").exists():

@@ -197,7 +197,7 @@ class Plan(_Strict):
     )
     time_limit: float | None = Field(
         None,
-        ge=20,  # below, nothing would ever be started: see `execute.local.START_SECONDS`
+        ge=20,  # below, nothing would ever be started: see `execute.dispatch.START_SECONDS`
         description="seconds, or 90s, 9m, 1h30m: no epoch is started that would not end in time; "
         "the exit code is then 75, and the same command goes on",
     )
@@ -206,6 +206,8 @@ class Plan(_Strict):
         description="auto: launch a training step on a GPU as one CUDA graph, where it can be "
         "captured",
     )
+    executor: str = Field("local", description="what starts the runs: local, on this machine")
+    executor_options: dict[str, Any] = Field({}, description="settings of the executor, by name")
     plugins: Path | None = None
     weights: Path | None = None
     allow_leakage: bool = Field(False, description="score images that were trained on, and say so")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.errors import first_line
 from benchmark.execute.memory import is_out_of_memory
 from detectors.base import Detector
 from losses import supervise
@@ -137,7 +138,7 @@ class GraphedStep:
             cause = error.__context__ or error
             if is_out_of_memory(cause):
                 raise cause from None
-            reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+            reason = first_line(cause)
             self._refused = f"eager: no CUDA graph ({reason})"
             print(f"the step cannot be captured, it goes on eagerly: {reason}", flush=True)
             self.step.optimizer.zero_grad()

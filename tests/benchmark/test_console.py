@@ -6,7 +6,8 @@ import time
 import pytest
 from rich.console import Console
 
-from benchmark.console import Display, Progress, describe, duration
+from benchmark.console import duration
+from benchmark.execute.display import Display, Progress, describe
 
 
 def events(progress):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import torch
 
 from benchmark import environment
 from benchmark.errors import UserError
-from benchmark.execute.memory import KEEP_FREED
+from benchmark.execute.process import child_variables
 
 CARDS = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
@@ -59,7 +58,7 @@ def calls(monkeypatch, tmp_path):
 def names(option: str) -> list[str]:
     """What the workers on these devices have in CUDA_VISIBLE_DEVICES."""
     found = environment.devices(option)
-    return [environment.worker_environment(d, 1)["CUDA_VISIBLE_DEVICES"] for d in found]
+    return [child_variables(d, 1)["CUDA_VISIBLE_DEVICES"] for d in found]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +161,7 @@ def test_wrong_visible_devices(monkeypatch, visible, message):
 
 def test_nvidia_smi_is_asked_once_and_never_for_the_cpu(calls):
     assert environment.devices("cpu") == ["cpu"]
-    environment.worker_environment("cpu", 1)
+    child_variables("cpu", 1)
     assert not calls.exists()
     names("auto")
     names("cuda:0")
@@ -199,28 +198,16 @@ def test_driver():
 
 
 @pytest.mark.usefixtures("calls")
-def test_environment_of_a_worker(monkeypatch):
-    for name in (*KEEP_FREED, *environment.POOLS, "CUDA_DEVICE_ORDER"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PYTHONPATH", "/of/the/user")
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    cpu, gpu = (environment.worker_environment(device, 3) for device in ("cpu", "cuda:0"))
+def test_variables_of_a_child(monkeypatch):
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    cpu, gpu = (child_variables(device, 3) for device in ("cpu", "cuda:0"))
     for found in (cpu, gpu):
         pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
         assert [found[name] for name in pools] == ["3"] * 4
         assert found["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-        assert found["PYTHONPATH"] == f"{environment.ROOT}{os.pathsep}/of/the/user"
-        assert found["HOME"] == os.environ["HOME"]
-    assert cpu.items() >= KEEP_FREED.items()
-    assert not gpu.keys() & KEEP_FREED.keys()
-    assert (gpu["CUDA_VISIBLE_DEVICES"], gpu["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")
     assert "CUDA_VISIBLE_DEVICES" not in cpu
-    (name, _), _ = KEEP_FREED.items()
-    monkeypatch.setenv(name, "7")  # the user's own
-    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
-    cpu, gpu = (environment.worker_environment(device, 3) for device in ("cpu", "cuda:0"))
-    assert (cpu[name], gpu[name]) == ("7", "7")
-    assert gpu["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # an index was looked up in nvidia-smi's list
+    # an index was looked up in nvidia-smi's list, whatever the user's order is
+    assert (gpu["CUDA_VISIBLE_DEVICES"], gpu["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")
 
 
 def test_flags_of_torch():
@@ -230,13 +217,15 @@ import json, warnings
 import cv2, torch
 from benchmark.settings.config import Settings
 from benchmark.execute import torch_setup
-from benchmark.execute.run import open_device, prepare
+from benchmark.execute.run import prepare
+from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 warnings.simplefilter("error")
 before = torch_setup.describe(torch.device("cpu"))
 torch.backends.cudnn.benchmark = torch.backends.cuda.matmul.allow_tf32 = True
-cpu = open_device("cpu", 2, None)
-after = prepare(Job("synthetic", "acm", "soft_iou", 0, Settings(), "test"), cpu, 2, None)
+cpu = torch_setup.open_device("cpu", 2)
+job = Job("synthetic", "acm", "soft_iou", 0, Settings(), "test")
+after = prepare(job, cpu, Task(job={}, threads=2))
 print(json.dumps([
     before, after.model_dump(), cv2.getNumThreads(), torch.get_num_threads(),
     torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory,

@@ -14,7 +14,7 @@ from torch import nn
 import detectors
 from benchmark.execute import run
 from benchmark.execute.events import EventWriter
-from benchmark.execute.inputs import Inputs
+from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 from benchmark.records.record import Environment
 from benchmark.records.store import RunFolder
@@ -238,7 +238,7 @@ def test_two_losses_see_the_same_weights_and_crops(tmp_path, monkeypatch):
     for loss, seed in [*((name, 0) for name in names), ("sls", 1)]:
         job = Job("synthetic", "acm", loss, seed, settings, "test")
         torch.manual_seed(hash(loss) % 1000)  # whatever happened before must not matter
-        inputs = Inputs(None, None, False)
+        inputs = Task(job={})
         folder = RunFolder(tmp_path / f"{loss}{seed}")
         run.run_job(job, folder, CPU, environment, inputs, EventWriter(io.StringIO()), Stop())
     first, *others, other_seed = seen

@@ -15,7 +15,7 @@ from benchmark.errors import UserError
 from benchmark.execute import run
 from benchmark.execute import untrained as module
 from benchmark.execute.events import EventWriter
-from benchmark.execute.inputs import Inputs
+from benchmark.execute.task import Task
 from benchmark.execute.untrained import IMAGES, untrained
 from benchmark.plan.job import Job
 from benchmark.records.record import Untrained
@@ -129,10 +129,10 @@ def test_a_run_is_the_same_with_and_without(
         settings = Settings(epochs=2, batch_size=4, crop_size=64, base_size=64, limit=8,
                             val_fraction=0.25)  # fmt: skip
         job = Job("synthetic:size=64", "acm", "sls", 0, settings, "test")
-        environment = run.prepare(job, CPU, 1, None)
+        environment = run.prepare(job, CPU, Task(job={}))
         folder = RunFolder(tmp_path / name)
         folder.path.mkdir()
-        fields = run.run_job(job, folder, CPU, environment, Inputs(None, weights, False),
+        fields = run.run_job(job, folder, CPU, environment, Task(job={}, weights=weights),
                              EventWriter(io.StringIO()), Stop())  # fmt: skip
         return fields, torch.load(folder.weights, weights_only=True)["state_dict"]
 
@@ -156,9 +156,9 @@ def test_a_run_is_the_same_with_and_without(
 def test_classical_methods_and_runs_of_no_epoch_have_none(tmp_path: Path) -> None:
     settings = Settings(limit=2).without_training()
     job = Job("synthetic:size=64", "top_hat", "none", 0, settings, "test")
-    environment = run.prepare(job, CPU, 1, None)
+    environment = run.prepare(job, CPU, Task(job={}))
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
-    fields = run.run_job(job, folder, CPU, environment, Inputs(None, None, False),
+    fields = run.run_job(job, folder, CPU, environment, Task(job={}),
                          EventWriter(io.StringIO()), Stop())  # fmt: skip
     assert fields["untrained"] is None

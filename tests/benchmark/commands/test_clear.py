@@ -29,7 +29,7 @@ def runs(tmp_path):
     for number, state in enumerate(STATES):
         job = Job("synthetic", "acm" if number else "mshnet", "sls", number, Settings(), "quick")
         folder = found[state] = RunFolder(job.folder(tmp_path / "out"))
-        write_atomic(folder.job, json.dumps(job.to_dict()))
+        write_atomic(folder.task, json.dumps(job.to_dict()))
         if state not in ("interrupted", "running"):
             write_atomic(folder.record, record(job, state).to_json())
     # one that failed before and runs again

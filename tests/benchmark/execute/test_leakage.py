@@ -13,8 +13,9 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.errors import UserError
-from benchmark.execute import run as run_module
+from benchmark.execute.inputs import guard
 from benchmark.execute.leakage import Past, leaked_names, past_of, refuse
+from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 from benchmark.records.record import Data, read_record
 from benchmark.report.aggregate import collect
@@ -82,8 +83,8 @@ def guarded(train, val, test, weights=None, **settings):
         train_images=len(train), val_images=len(val), test_images=len(test), train_hash="t",
         test_hash="h", split="", training_hashes=[image_hash(s.image) for s in train + val],
     )  # fmt: skip
-    inputs = run_module.Inputs(None, weights, allow_leakage=False)
-    return run_module.guard(job, data, val, test, inputs), data
+    task = Task(job={}, weights=weights)
+    return guard(job, data, val, test, task), data
 
 
 def test_an_unknown_past_is_never_forgotten(tmp_path):

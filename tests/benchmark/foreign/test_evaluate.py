@@ -20,8 +20,8 @@ from benchmark.commands.main import main
 from benchmark.errors import UserError
 from benchmark.evaluation import list_protocols
 from benchmark.execute.events import EventWriter
-from benchmark.execute.inputs import Inputs
 from benchmark.execute.run import run_job
+from benchmark.execute.task import Task
 from benchmark.foreign import maps
 from benchmark.foreign.evaluate import Method, evaluate, read_dataset, read_masks
 from benchmark.networks.inference import predict
@@ -462,9 +462,7 @@ def beside(tmp_path_factory):
         precision="fp32",
     )  # fmt: skip
     cpu = torch.device("cpu")
-    fields = run_job(
-        job, run, cpu, environment, Inputs(None, None, False), EventWriter(io.StringIO()), Stop()
-    )
+    fields = run_job(job, run, cpu, environment, Task(job={}), EventWriter(io.StringIO()), Stop())
     ours = Record(
         cell=Cell(**{k: v for k, v in job.to_dict().items() if k != "settings"}),
         status="done", settings=job.settings.model_dump(mode="json"), started="", finished="",

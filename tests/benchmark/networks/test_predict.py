@@ -19,8 +19,8 @@ import datasets
 from benchmark.errors import UserError
 from benchmark.evaluation.components import find_components
 from benchmark.execute.events import EventWriter
-from benchmark.execute.inputs import Inputs
 from benchmark.execute.run import run_job
+from benchmark.execute.task import Task
 from benchmark.networks.inference import predict
 from benchmark.networks.overlay import Component, draw_overlay, measure
 from benchmark.networks.predict import predict_files
@@ -143,7 +143,7 @@ def run(tmp_path_factory):
         harness="0", python="3", torch="2", platform="", device="cpu", threads=1, precision="fp32"
     )
     fields = run_job(
-        job, folder, CPU, environment, Inputs(None, None, False), EventWriter(io.StringIO()), Stop()
+        job, folder, CPU, environment, Task(job={}), EventWriter(io.StringIO()), Stop()
     )
     cell = Cell(**{key: value for key, value in job.to_dict().items() if key != "settings"})
     record = Record(

@@ -245,7 +245,7 @@ def test_states_are_read_from_disk(tmp_path):
     cell = make_matrix(plan(tmp_path, detectors=("acm",), losses=("sls",), seeds=(0,)), {}, {})[0]
     folder: RunFolder = cell.folder
     assert folder.state(cell.job.id) == "todo"
-    write_atomic(folder.job, json.dumps(cell.job.to_dict()))
+    write_atomic(folder.task, json.dumps(cell.job.to_dict()))
     assert folder.state(cell.job.id) == "interrupted"
     with FileLock(folder.path / "lock"):
         assert folder.state(cell.job.id) == "running"

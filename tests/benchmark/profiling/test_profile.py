@@ -298,7 +298,7 @@ def test_notes_of_a_measurement_are_printed(
     (tmp_path / "events").write_text("".join(json.dumps(event) + "\n" for event in events))
     fake.write_text(f"#!/bin/sh\ncat {tmp_path / 'events'}\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(module.sys, "executable", str(fake))
+    monkeypatch.setattr("sys.executable", str(fake))
     again = Measured(tmp_path, measured.plugins)
     (profile,) = again("normed")
     assert again.line("       no time of a CUDA graph: it is Tuesday")
