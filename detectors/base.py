@@ -7,6 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmark.warm_up import WarmUp
+
 
 class Prediction(NamedTuple):
     """What a detector returns; logits always, never probabilities.
@@ -78,8 +80,8 @@ class Detector(nn.Module):
     unused: ClassVar[tuple[str, ...]] = ()
     """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
 
-    warm_epoch: int = -1
-    """Last warm-up epoch, counted from 0 (-1: none); set by the harness, read in `begin_epoch`."""
+    warm_up: WarmUp = WarmUp()
+    """Of the training; read in `begin_epoch`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,6 +104,10 @@ class Detector(nn.Module):
         if grey.dtype == kept.dtype == torch.float32 and grey.device == kept.device:
             return kept  # a GPU would have to wait for a copy
         return grey.new_tensor(getattr(self, name)).view(1, -1, 1, 1)
+
+    def follow(self, warm_up: WarmUp) -> None:
+        """Take part in a training with this warm-up, whatever the constructor was told."""
+        self.warm_up = warm_up
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before each training epoch (counted from 0), and with the last one before scoring.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.warm_up import WarmUp
 from detectors.base import Prediction
 from detectors.blocks import upsample
 from detectors.unet import WIDTHS, Backbone
@@ -14,7 +15,7 @@ from detectors.unet import WIDTHS, Backbone
 class MSHNet(Backbone):
     """MSHNet: multi-scale heads fused into one prediction.
 
-    Up to and including epoch `warm_epoch` only the finest head is used (`begin_epoch` decides);
+    In the warm-up (`WarmUp`) only the finest head is used (`begin_epoch` decides);
     the others then get no gradient at all, so Adagrad's accumulators for them start afterwards.
     A fresh model is past the warm-up.
 
@@ -53,7 +54,7 @@ class MSHNet(Backbone):
         if head_kernel not in self.choices["head_kernel"]:
             raise UserError(f"mshnet: head_kernel is {head_kernel}, must be 1 or 3")
         super().__init__(in_channels)
-        self.warm_epoch, self.warming_up, self.scales = warm_epoch, False, scales
+        self.warm_up, self.warming_up, self.scales = WarmUp(warm_epoch), False, scales
         for k, width in enumerate(WIDTHS[:scales]):
             head = nn.Conv2d(width, 1, head_kernel, padding=head_kernel // 2)
             self.add_module(f"output_{k}", head)
@@ -62,7 +63,7 @@ class MSHNet(Backbone):
 
     def begin_epoch(self, epoch: int) -> None:
         """Switch the warm-up on or off."""
-        self.warming_up = epoch <= self.warm_epoch
+        self.warming_up = epoch in self.warm_up
 
     def forward(self, x: Tensor) -> Prediction:
         """Images (B, C, H, W) to the fused logits, with masks of sizes H / 2^k as aux.

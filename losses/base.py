@@ -7,6 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from benchmark.warm_up import WarmUp
+
 
 class Loss(nn.Module):
     """Base of all losses.
@@ -26,8 +28,12 @@ class Loss(nn.Module):
     capturable: bool = True
     """Whether a CUDA graph can hold it: its shapes depend on those of its arguments alone."""
 
-    warm_epoch: int = -1
-    """Last warm-up epoch, counted from 0 (-1: none); set by the harness."""
+    warm_up: WarmUp = WarmUp()
+    """Of the training, for losses that are others in it."""
+
+    def follow(self, warm_up: WarmUp) -> None:
+        """Take part in a training with this warm-up, whatever the constructor was told."""
+        self.warm_up = warm_up
 
     def __call__(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:
         """Check the shapes and call `forward` in float32 or better, outside autocast.

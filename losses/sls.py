@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmark.warm_up import WarmUp
 from losses.base import Loss
 from losses.moments import Profiles, moments, profiles
 from losses.regions import find_regions
@@ -176,14 +177,14 @@ class SLSLoss(Loss):
         self, warm_epoch: int = 5, with_location: bool = True, empty_penalty: float = 0.0
     ) -> None:
         super().__init__()
-        self.warm_epoch = warm_epoch
+        self.warm_up = WarmUp(warm_epoch)
         self.with_location = with_location
         self.empty_penalty = empty_penalty
 
     def forward(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:
         """Scalar loss, in [0, 3) without the empty penalty."""
         pair = Pair.of(torch.sigmoid(logits), target)
-        if epoch <= self.warm_epoch:
+        if epoch in self.warm_up:
             loss = 1 - iou_term(pair)
         else:
             loss = 1 - scale_term(pair)
@@ -267,12 +268,12 @@ class LocationLoss(Loss):
 
     def __init__(self, warm_epoch: int = 5) -> None:
         super().__init__()
-        self.warm_epoch = warm_epoch
+        self.warm_up = WarmUp(warm_epoch)
 
     def forward(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:
         """Scalar loss, in [0, 1] during the warm-up and [0, 2) after it."""
         pair = Pair.of(torch.sigmoid(logits), target)
-        if epoch <= self.warm_epoch:
+        if epoch in self.warm_up:
             return (1 - iou_term(pair)).mean()
         return location_term(pair).mean()
 

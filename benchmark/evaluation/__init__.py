@@ -7,10 +7,12 @@ torch never, so that the command line can list the protocols at once.
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.evaluation.names import PROTOCOLS
 from benchmark.evaluation.protocol import Protocol
 
 __all__ = ["create_protocol", "describe_protocol", "list_protocols"]
@@ -18,7 +20,7 @@ __all__ = ["create_protocol", "describe_protocol", "list_protocols"]
 
 def list_protocols() -> list[str]:
     """The names of all protocols, sorted."""
-    return sorted(PROTOCOLS)
+    return sorted(all_protocols())
 
 
 def create_protocol(
@@ -35,7 +37,7 @@ def create_protocol(
     Raises:
         UserError: unknown name, with the nearest valid one; thresholds that do not increase.
     """
-    return _protocol_class(name)(details, thresholds)
+    return protocol_class(name)(details, thresholds)
 
 
 def describe_protocol(name: str) -> str:
@@ -44,15 +46,43 @@ def describe_protocol(name: str) -> str:
     Raises:
         UserError: unknown name, with the nearest valid one.
     """
-    protocol = _protocol_class(name)
+    protocol = protocol_class(name)
     return f"{name} (version {protocol.version}): {protocol.rules}\nsource: {protocol.source}"
 
 
-def _protocol_class(name: str) -> type[Protocol]:
-    if name not in PROTOCOLS:
+def protocol_class(name: str) -> type[Protocol]:
+    """What a protocol declares: `geometry`, `threshold`, `rules`, ...
+
+    Raises:
+        UserError: unknown name, with the nearest valid one.
+    """
+    if name not in all_protocols():
         near = difflib.get_close_matches(name, list_protocols(), 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise UserError(
             f"unknown protocol '{name}'; {hint}there are: {', '.join(list_protocols())}"
         )
-    return PROTOCOLS[name]
+    return all_protocols()[name]
+
+
+@cache
+def all_protocols() -> dict[str, type[Protocol]]:
+    """Every class with a `name` in the files of `protocols/`, by this name.
+
+    Raises:
+        UserError: two of the same name.
+    """
+    found: dict[str, type[Protocol]] = {}
+    for file in sorted((Path(__file__).parent / "protocols").glob("[!_]*.py")):
+        module = importlib.import_module(f"{__name__}.protocols.{file.stem}")
+        for value in vars(module).values():
+            if not isinstance(value, type) or value.__module__ != module.__name__:
+                continue
+            if issubclass(value, Protocol) and "name" in vars(value):
+                other = found.setdefault(value.name, value)
+                if other is not value:
+                    raise UserError(
+                        f"{file}: protocol '{value.name}' is already defined in "
+                        f"{other.__module__}; choose another name"
+                    )
+    return found

@@ -6,22 +6,19 @@ import numpy as np
 from PIL import Image
 
 from benchmark.evaluation.protocol import Geometry
+from datasets.base import Sample
 
 
-def fit(image: np.ndarray, mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+def fit(sample: Sample, geometry: Geometry) -> Sample:
     """A sample as the protocol wants it: resized, or as it is.
 
     As in the published code: the image bilinearly (PIL, with antialiasing), the mask by the
     nearest pixel.
-
-    Args:
-        image: (H, W) uint8 or uint16.
-        mask: (H, W) bool.
-        geometry: of the protocol.
     """
-    if geometry.side is None:
-        return image, mask
-    return resize_grey(image, geometry.side), resize_mask(mask, geometry.side)
+    side = geometry.side
+    if side is None:
+        return sample
+    return Sample(resize_grey(sample.image, side), resize_mask(sample.mask, side), sample.name)
 
 
 def resize_grey(grey: np.ndarray, side: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Predictions of a whole test set under several protocols, one pass of the network per geometry."""
+"""Probability maps of a whole test set under several protocols, one pass per geometry."""
 
 from __future__ import annotations
 
@@ -16,57 +16,71 @@ from benchmark.evaluation.resize import fit
 from benchmark.records.record import Scores
 from datasets.base import Sample
 
-Network = Callable[[Sequence[np.ndarray], Geometry], Iterable[tuple[int, np.ndarray]]]
-"""Images (H, W) and how to pad them -> number of an image and its probabilities (H, W), in any
-order; see `inference.Predictor`."""
+Mapper = Callable[[Sequence[Sample], Geometry], Iterable[tuple[int, np.ndarray]]]
+"""Samples of the size of a geometry, and how to pad them -> number of a sample and the
+probabilities of its pixels (H, W), in any order; a network's (`inference.Predictor`), or those of a
+folder (`foreign.evaluate`)."""
 WINDOW = 128
-"""Images that the network gets at once; their maps are in memory together."""
+"""Samples that are asked for at once; their maps are in memory together."""
 
 
 def score(
-    network: Network, samples: Iterable[Sample], protocols: Sequence[str], details: bool = True
+    mapper: Mapper,
+    samples: Iterable[Sample],
+    protocols: Sequence[str],
+    *,
+    details: bool = True,
+    thresholds: Sequence[float] | None = None,
+    pictured: bool = True,
+    window: int = WINDOW,
 ) -> dict[str, Scores]:
-    """Score a network under several protocols; those of the same geometry share one pass.
+    """Score maps under several protocols; those of the same geometry share them.
 
-    What the network answers is judged in a thread beside it, in the order of the samples.
+    They are judged in a thread beside whatever makes them, in the order of the samples.
 
     Args:
-        network: gives the probabilities.
+        mapper: gives the probabilities.
         samples: the test set.
         protocols: names, see `list_protocols`.
         details: keep curves and targets, too.
+        thresholds: of the curves; the protocols' own by default.
+        pictured: whether the samples have their images: the contrast of targets is theirs.
+        window: samples that are asked for at once.
     """
-    scorers = {name: create_protocol(name, details=details) for name in protocols}
+    scorers = {
+        name: create_protocol(name, details=details, thresholds=thresholds) for name in protocols
+    }
     by_geometry: dict[Geometry, list[Protocol]] = defaultdict(list)
     for scorer in scorers.values():
         by_geometry[scorer.geometry].append(scorer)
     samples = iter(samples)
     beside = ThreadPoolExecutor(1)
     try:
-        while window := list(itertools.islice(samples, WINDOW)):
+        while some := list(itertools.islice(samples, window)):
             for geometry, group in by_geometry.items():
-                _score_window(network, window, geometry, group, beside)
+                _score_window(mapper, some, geometry, group, pictured, beside)
     finally:  # whoever is stopped does not wait for what is queued
         beside.shutdown(wait=False, cancel_futures=True)
     return {name: finish(scorer) for name, scorer in scorers.items()}
 
 
 def _score_window(
-    network: Network,
-    window: list[Sample],
+    mapper: Mapper,
+    samples: list[Sample],
     geometry: Geometry,
     group: list[Protocol],
+    pictured: bool,
     beside: ThreadPoolExecutor,
 ) -> None:
-    fitted = [fit(sample.image, sample.mask, geometry) for sample in window]
+    fitted = [fit(sample, geometry) for sample in samples]
 
     def judge(number: int, prob: np.ndarray) -> None:
-        image, mask = fitted[number]
+        image, mask, name = fitted[number]
         for scorer in group:
-            scorer.update(prob, mask, window[number].name, image)
+            scorer.update(prob, mask, name, image if pictured else None)
 
     pending: list[Future] = []
-    for number, prob in _in_order(network([image for image, _ in fitted], geometry)):
+    for number, prob in _in_order(mapper(fitted, geometry)):
         if pending and pending[0].done():
             pending.pop(0).result()  # raises what went wrong
         pending.append(beside.submit(judge, number, prob))

@@ -28,14 +28,14 @@ def choose(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def save_crops(
-    path: Path, samples: Sequence[Sample], predict: Callable[[np.ndarray], np.ndarray]
+    path: Path, samples: Sequence[Sample], predict: Callable[[Sample], np.ndarray]
 ) -> None:
     """Write `crops.npz`: names, images (K, S, S) uint8, masks bool, probs float16.
 
     Args:
         path: the file.
         samples: the test set.
-        predict: probabilities of an image of `choose`.
+        predict: probabilities of a sample of `choose`.
     """
     names, images, masks, probs = [], [], [], []
     for sample in choose(samples):
@@ -44,7 +44,7 @@ def save_crops(
         names.append(sample.name)
         images.append(_cut(grey.astype(np.uint8), window))
         masks.append(_cut(sample.mask, window))
-        probs.append(_cut(predict(sample.image).astype(np.float16), window))
+        probs.append(_cut(predict(sample).astype(np.float16), window))
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,

@@ -8,7 +8,7 @@ import datasets
 from benchmark.execute import leakage
 from benchmark.execute.task import Task
 from benchmark.plan.job import Job
-from benchmark.plan.parts import check_parts
+from benchmark.plan.parts import check_parts, describe_split
 from benchmark.records.record import Data
 from benchmark.registry.names import short_dataset
 from benchmark.training.batches import hold_out
@@ -44,7 +44,6 @@ def read_data(
                 f"the training part has {len(train_set)} images, fewer than a batch of "
                 f"{job.settings.batch_size}: each step used all of them"
             )
-    name = f"{training.rule}: " if training.rule else ""
     data = Data(
         train_images=len(train_set),
         val_images=len(val_set),
@@ -52,8 +51,7 @@ def read_data(
         train_hash=content_hash(train_set),
         test_hash=content_hash(test_set),
         training_hashes=[image_hash(s.image) for s in train_set + val_set],
-        split=f"{name}{kind.train_split} {len(training.samples[:limit])} / "
-        f"{kind.test_split} {len(test_set)}",
+        split=describe_split(training, testing, len(training.samples[:limit]), len(test_set)),
         notes=notes,
     )
     for note in data.notes:

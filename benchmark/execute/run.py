@@ -9,7 +9,6 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ import datasets
 import detectors
 import losses
 from benchmark import __version__
-from benchmark.environment import cpu_computes_bf16, cpu_name, git_commit
+from benchmark.environment import cpu_name, git_commit
 from benchmark.evaluation.protocol import NATIVE, Geometry
-from benchmark.evaluation.scoring import Network, score
+from benchmark.evaluation.scoring import Mapper, score
 from benchmark.execute.crops import choose, save_crops
 from benchmark.execute.events import EventWriter
 from benchmark.execute.inputs import guard, read_data
@@ -29,6 +28,7 @@ from benchmark.execute.memory import give_back
 from benchmark.execute.task import Task
 from benchmark.execute.torch_setup import describe
 from benchmark.execute.untrained import untrained
+from benchmark.networks.compute import Compute, resolve_precision
 from benchmark.networks.cost import count_macs, count_parameters
 from benchmark.networks.inference import Predictor
 from benchmark.plan.job import Job
@@ -38,14 +38,14 @@ from benchmark.registry import add_plugins
 from benchmark.registry.names import short_dataset
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin, State, load, save
-from benchmark.training.loop import Validate, train
+from benchmark.training.loop import Hooks, Validate, train
+from benchmark.training.output_prior import set_output_prior
 from benchmark.training.step import side_stream
 from benchmark.training.stop import Stop
-from benchmark.training.warm_up import Warmed, set_output_prior
+from benchmark.training.warm_loss import Warmed
 from datasets.base import Sample
 from detectors.base import Detector
 
-Autocast = Callable[[], torch.autocast]
 GIVE_BACK_EVERY = 16
 """Images; giving free memory back after each of them made scoring a quarter slower."""
 TRIAL_STEPS = 5
@@ -75,14 +75,6 @@ def prepare(job: Job, device: torch.device, task: Task) -> Environment:
     )
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """`auto` means bf16 where the hardware multiplies it (CUDA; CPUs with AMX or AVX512-BF16)."""
-    if precision != "auto":
-        return precision
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_computes_bf16()
-    return "bf16" if fast else "fp32"
-
-
 def run_job(
     job: Job,
     folder: RunFolder,
@@ -102,9 +94,7 @@ def run_job(
             turns them into statuses.
     """
     settings = job.settings
-    autocast: Autocast = partial(
-        torch.autocast, device.type, torch.bfloat16, enabled=environment.precision == "bf16"
-    )
+    compute = Compute(device, environment.precision)
     send("phase", text="reading data")
     train_set, val_set, test_set, data = read_data(job, task.data_root)
 
@@ -119,18 +109,18 @@ def run_job(
     past = guard(job, data, val_set, test_set, task)
     detector.to(device, memory_format=torch.channels_last)
     # where one epoch is scored, the maps that are shown need not be computed once more
-    shown = [] if settings.also else [sample.image for sample in choose(test_set)]
-    network = Watched(Predictor(detector, device, autocast), stop, shown)
+    shown = [] if settings.also else choose(test_set)
+    network = Watched(Predictor(detector, compute), stop, shown)
     state, chosen, before = State(), {settings.selection: None}, None
     if settings.epochs:
         if task.weights is None:
             before = untrained(
-                folder, detector, lambda fresh: Watched(Predictor(fresh, device, autocast), stop),
+                folder, detector, lambda fresh: Watched(Predictor(fresh, compute), stop),
                 settings, val_set, test_set,
             )  # fmt: skip
         watched = {"best-val": val_set, "best-test": test_set}
         state, environment.cuda_graph = fit(
-            job, folder, detector, train_set, watched, data, device, autocast, task, send, stop
+            job, folder, detector, train_set, watched, data, compute, task, send, stop
         )
         chosen = {rule: chosen_epoch(state, rule) for rule in (*settings.also, settings.selection)}
         environment.sessions = state.sessions
@@ -166,7 +156,7 @@ def run_job(
 
 def score_selected(
     detector: Detector,
-    network: Network,
+    mapper: Mapper,
     folder: RunFolder,
     chosen: dict[str, int | None],
     test_set: list[Sample],
@@ -176,7 +166,7 @@ def score_selected(
 
     Args:
         detector: has the weights of the last epoch; in the end those of the last rule's.
-        network: its answers.
+        mapper: its answers.
         folder: where the weights of the best epochs are.
         chosen: epochs (counted from 0) by rule; None for weights that were not trained here.
         test_set: what is scored.
@@ -193,7 +183,7 @@ def score_selected(
             detector.begin_epoch(epoch)
         detector.eval()
         if epoch not in by_epoch:  # two rules may choose the same
-            by_epoch[epoch] = Selected(epoch=epoch, scores=score(network, test_set, protocols))
+            by_epoch[epoch] = Selected(epoch=epoch, scores=score(mapper, test_set, protocols))
         found[rule] = by_epoch[epoch]
     return found
 
@@ -210,8 +200,7 @@ def fit(
     train_set: list[Sample],
     watched: dict[str, list[Sample]],
     data: Data,
-    device: torch.device,
-    autocast: Autocast,
+    compute: Compute,
     task: Task,
     send: EventWriter,
     stop: Stop,
@@ -225,79 +214,79 @@ def fit(
     if settings.warm_loss is not None:
         first = losses.create_loss(settings.warm_loss)
         loss = Warmed(first, loss, settings.warm_loss_epochs)
-    loss.to(device)
-    batches = Batches(train_set, short_dataset(job.dataset), job.seed, settings, device)
+    loss.to(compute.device)
+    batches = Batches(train_set, short_dataset(job.dataset), job.seed, settings, compute.device)
     print(batches.describe(), flush=True)
-    rules, by = (settings.selection, *settings.also), settings.select_by
-    if "best-test" not in rules:
+    by = settings.select_by
+    if "best-test" not in (settings.selection, *settings.also):
         watched = watched | {"best-test": []}
 
     def watch(samples: list[Sample]) -> Validate:
         predictors: dict[int, Predictor] = {}  # what it finds out about batches serves every time
 
         def validate(scored: Detector) -> dict[str, float]:
-            predictor = predictors.setdefault(id(scored), Predictor(scored, device, autocast))
+            predictor = predictors.setdefault(id(scored), Predictor(scored, compute))
             network = Watched(predictor, stop)
             return score(network, samples, [by], details=False)[by].metrics
 
         return validate
 
     send("phase", text="training", epochs=settings.epochs)
-    graph = task.cuda_graph and device.type == "cuda" and not settings.compile
+    graph = task.cuda_graph and compute.device.type == "cuda" and not settings.compile
+    hooks = Hooks(
+        _reporter(send, stop, compute.device, task.packed),
+        lambda done: send("epoch", **done.model_dump()),
+        stop,
+    )
     stop.heard = True
-    with side_stream(device) if graph else nullcontext():
+    with side_stream(compute.device) if graph else nullcontext():
         return train(
             detector,
             loss,
             batches,
             settings,
             folder,
-            job.seed,
             Origin(data.train_hash, data.training_hashes),
-            device,
-            autocast,
+            compute,
             {rule: watch(samples) for rule, samples in watched.items() if samples},
-            rules,
-            on_step=_reporter(send, stop, device, task.packed),
-            on_epoch=lambda e: send("epoch", **e.model_dump()),
-            stop=stop,
-            graph=graph,
+            hooks,
+            graph,
         )
 
 
 class Watched:
-    """A `scoring.Network` that can be stopped, and gives memory back now and then.
+    """A network as a `scoring.Mapper` that can be stopped, and gives memory back now and then.
 
     Args:
         predictor: answers.
-        stop: is asked after each image.
-        kept: images whose maps `one` gives without another pass, once they were among others.
+        stop: is asked after each sample.
+        kept: samples whose maps `one` gives without another pass, once they were among others.
     """
 
-    def __init__(self, predictor: Predictor, stop: Stop, kept: Sequence[np.ndarray] = ()) -> None:
+    def __init__(self, predictor: Predictor, stop: Stop, kept: Sequence[Sample] = ()) -> None:
         self._predictor, self._stop = predictor, stop
         self._count = 0
-        self._kept: dict[int, np.ndarray | None] = {id(image): None for image in kept}
+        self._kept: dict[str, np.ndarray | None] = {sample.name: None for sample in kept}
 
     def __call__(
-        self, images: Sequence[np.ndarray], geometry: Geometry = NATIVE
+        self, samples: Sequence[Sample], geometry: Geometry = NATIVE
     ) -> Iterator[tuple[int, np.ndarray]]:
         """See `Predictor`."""
-        for answer in self._predictor(images, geometry):
+        for number, prob in self._predictor(samples, geometry):
             self._count += 1
             if self._count % GIVE_BACK_EVERY == 0:
                 give_back()
             self._stop.check()
-            image = id(images[answer[0]])
-            if image in self._kept and geometry == NATIVE:
-                self._kept[image] = answer[1]
-            yield answer
+            name = samples[number].name
+            if name in self._kept and geometry == NATIVE:
+                self._kept[name] = prob
+            yield number, prob
 
-    def one(self, image: np.ndarray) -> np.ndarray:
-        """Probabilities of one image."""
-        known = self._kept.get(id(image))
+    def one(self, sample: Sample) -> np.ndarray:
+        """Probabilities of one sample."""
+        known = self._kept.get(sample.name)
         if known is None:
-            ((_, known),) = self([image])
+            ((_, known),) = self([sample])
         return known
 
 

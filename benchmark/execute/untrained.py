@@ -9,10 +9,11 @@ import torch
 from pydantic import ValidationError
 
 from benchmark.errors import UserError
-from benchmark.evaluation.scoring import Network, score
+from benchmark.evaluation.scoring import Mapper, score
 from benchmark.records.record import Untrained
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.settings.config import Settings
+from benchmark.warm_up import WarmUp
 from datasets.base import Sample
 from detectors.base import Detector
 
@@ -23,7 +24,7 @@ IMAGES = 16
 def untrained(
     folder: RunFolder,
     detector: Detector,
-    answers: Callable[[Detector], Network],
+    answers: Callable[[Detector], Mapper],
     settings: Settings,
     val_set: list[Sample],
     test_set: list[Sample],
@@ -37,7 +38,7 @@ def untrained(
     Args:
         folder: where the numbers are kept until the run is done.
         detector: freshly initialised.
-        answers: makes the network that `score` takes.
+        answers: makes of it what `score` takes.
         settings: of the run.
         val_set: the validation part; may be empty.
         test_set: the test set.
@@ -56,7 +57,7 @@ def untrained(
         except Exception as error:  # whatever an attribute raises there
             print(f"not scored before training: {type(error).__name__}: {error}", flush=True)
             return None
-        fresh.warm_epoch = settings.warm_epoch
+        fresh.follow(WarmUp(settings.warm_epoch))
         fresh.begin_epoch(0)
         fresh.eval()
         try:

@@ -13,7 +13,8 @@ import platform
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,14 +26,15 @@ from benchmark import __version__
 from benchmark.console import with_progress
 from benchmark.environment import cpu_name, git_commit
 from benchmark.errors import UserError
-from benchmark.evaluation import create_protocol, list_protocols
-from benchmark.evaluation.protocol import Protocol
+from benchmark.evaluation import list_protocols, protocol_class
+from benchmark.evaluation.protocol import Geometry
 from benchmark.evaluation.resize import resize_grey, resize_mask
-from benchmark.evaluation.scoring import finish
+from benchmark.evaluation.scoring import score
 from benchmark.execute.crops import save_crops
 from benchmark.foreign import maps
 from benchmark.foreign.maps import Maps, some
 from benchmark.plan.job import Job
+from benchmark.plan.parts import describe_split
 from benchmark.preflight.disk import make_output
 from benchmark.records.record import Cell, Data, Environment, Record, Scores, timestamp
 from benchmark.records.store import RunFolder, write_atomic
@@ -41,6 +43,8 @@ from datasets.base import Sample, content_hash
 
 MASK_ENDINGS = ("_pixels0", "_mask", "_gt")
 """What the name of a mask may end with, after that of its image."""
+WINDOW = 16
+"""Maps that are in memory together."""
 SELECTIONS = ("last", "best-val", "best-test")
 """How whoever predicted the maps may have chosen the epoch, as in `Record.selection`."""
 
@@ -147,9 +151,8 @@ def read_dataset(name: str, data_root: Path | None) -> Truth:
     dataset = datasets.match_datasets(matching, data_root)[0]
     kind = datasets.REGISTRY.get(dataset).load()
     testing = datasets.load_dataset(dataset, data_root, kind.test_split)
-    training = len(datasets.load_dataset(dataset, data_root, kind.train_split))
-    rule = f"{testing.rule}: " if testing.rule else ""
-    split = f"{rule}{kind.train_split} {training} / {kind.test_split} {len(testing)}"
+    training = datasets.load_dataset(dataset, data_root, kind.train_split)
+    split = describe_split(training, testing, len(training), len(testing))
     return Truth(dataset, list(testing.samples), True, split, testing.notes)
 
 
@@ -186,7 +189,7 @@ def _protocols(text: str) -> tuple[list[str], bool]:
     if "all" in names:
         return list_protocols(), True
     for name in names:
-        create_protocol(name, details=False)
+        protocol_class(name)
     if not names:
         raise UserError(f"--protocol '{text}': name one of {', '.join(list_protocols())}, or all")
     return names, False
@@ -220,7 +223,7 @@ def _extra(paths: list[Path], folder: Path) -> list[str]:
 
 
 def _side(protocol: str) -> int | None:
-    return create_protocol(protocol, details=False).geometry.side
+    return protocol_class(protocol).geometry.side
 
 
 def _scorable(
@@ -272,6 +275,30 @@ def _thresholds(found: Maps, console: Console) -> list[float]:
     return sorted({0.0, *(value for value in found.values(console) if value < 1)})
 
 
+class FolderMaps:
+    """A folder of maps as a `scoring.Mapper`; `resized` counts by side what was resized.
+
+    Args:
+        found: the maps.
+    """
+
+    def __init__(self, found: Maps) -> None:
+        self._read = lru_cache(WINDOW)(found.__getitem__)  # one pass per geometry
+        self.resized: dict[int, int] = defaultdict(int)
+
+    def __call__(
+        self, samples: Sequence[Sample], geometry: Geometry
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The map of each sample, at its size."""
+        side = geometry.side
+        for number, sample in enumerate(samples):
+            prob = self._read(sample.name)
+            if side is not None and prob.shape != (side, side):
+                prob = _resize(prob, side)
+                self.resized[side] += 1
+            yield number, prob
+
+
 def _score(
     found: Maps,
     truth: Truth,
@@ -280,36 +307,25 @@ def _score(
     console: Console,
 ) -> tuple[dict[str, Scores], list[str]]:
     """The result by protocol, and notes on maps that were resized."""
-    scorers = {name: create_protocol(name, thresholds=thresholds) for name in protocols}
-    by_side: dict[int | None, list[Protocol]] = defaultdict(list)
-    for scorer in scorers.values():
-        by_side[scorer.geometry.side].append(scorer)
-    resized: dict[int, int] = defaultdict(int)
-    for sample in with_progress(truth.samples, "maps scored", console):
-        native = found[sample.name]
-        for side, group in by_side.items():
-            prob, mask, image = native, sample.mask, sample.image
-            if side is not None:
-                mask, image = resize_mask(mask, side), resize_grey(image, side)
-                if prob.shape != (side, side):
-                    prob = _resize(prob, side)
-                    resized[side] += 1
-            for scorer in group:
-                scorer.update(prob, mask, sample.name, image if truth.pictured else None)
+    folder = FolderMaps(found)
+    samples = with_progress(truth.samples, "maps scored", console)
+    scores = score(
+        folder, samples, protocols, thresholds=thresholds, pictured=truth.pictured, window=WINDOW
+    )
+    geometries = {name: protocol_class(name).geometry for name in protocols}
     notes = [
-        f"protocol {scorer.name}: {resized[side]} of {len(truth.samples)} maps resized from native "
+        f"protocol {name}: {folder.resized[side]} of {len(truth.samples)} maps resized from native "
         f"size to {side}x{side} by us; the paper predicts on resized images"
-        for side, group in by_side.items()
-        if side is not None and resized[side]
-        for scorer in group
+        for name, (side, _, _) in geometries.items()
+        if side is not None and folder.resized[side]
     ]
     notes += [
-        f"protocol {scorer.name}: maps scored as given; the paper pads images with zeros to a "
-        f"multiple of {scorer.geometry.multiple} px"
-        for scorer in by_side[None]
-        if scorer.geometry.pad == "zero"
+        f"protocol {name}: maps scored as given; the paper pads images with zeros to a multiple of "
+        f"{multiple} px"
+        for name, (side, pad, multiple) in geometries.items()
+        if side is None and pad == "zero"
     ]
-    return {name: finish(scorer) for name, scorer in scorers.items()}, notes
+    return scores, notes
 
 
 def _resize(prob: np.ndarray, side: int) -> np.ndarray:
@@ -359,8 +375,7 @@ def _write(record: Record, output: Path, found: Maps, truth: Truth) -> Path:
     folder = RunFolder(like.folder(output).with_name(f"seed{cell.seed}-{cell.id}"))
     folder.crops.unlink(missing_ok=True)
     if truth.pictured and all(found.shapes[s.name] == s.mask.shape for s in truth.samples):
-        names = {id(sample.image): sample.name for sample in truth.samples}
-        save_crops(folder.crops, truth.samples, lambda image: found[names[id(image)]])
+        save_crops(folder.crops, truth.samples, lambda sample: found[sample.name])
     write_atomic(folder.record, record.to_json())
     return folder.record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.evaluation.protocol import NATIVE, Geometry
+from benchmark.networks.compute import Compute
+from datasets.base import Sample
 from detectors.base import Detector
 from detectors.resize import pad_border
 
@@ -29,25 +31,29 @@ class Predictor:
     there is nothing to gain.
 
     Args:
-        detector: in eval mode, on `device`.
-        device: where to compute.
-        autocast: makes the context of the forward pass.
+        detector: in eval mode, on the device.
+        compute: where and how.
         batch_pixels: largest batch, px; 0 for one image at a time.
     """
 
     def __init__(
         self,
         detector: Detector,
-        device: torch.device,
-        autocast: Callable[[], torch.autocast],
+        compute: Compute,
         batch_pixels: int | None = None,
     ) -> None:
-        self.detector, self.device, self.autocast = detector, device, autocast
-        default = BATCH_PIXELS if device.type == "cuda" else 0
+        self.detector, self.compute = detector, compute
+        default = BATCH_PIXELS if compute.device.type == "cuda" else 0
         self.batch_pixels = default if batch_pixels is None else batch_pixels
         self.batchable: dict[tuple[int, ...], bool] = {}  # by shape of the batch
 
     def __call__(
+        self, samples: Sequence[Sample], geometry: Geometry = NATIVE
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """`maps` of the images of samples, as `scoring.score` asks for them."""
+        return self.maps([sample.image for sample in samples], geometry)
+
+    def maps(
         self, images: Sequence[np.ndarray], geometry: Geometry = NATIVE
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Target probability of every pixel.
@@ -57,7 +63,7 @@ class Predictor:
 
         Args:
             images: (H, W) uint8 or uint16 each.
-            geometry: how to pad; the images have their size already (`geometry.fit`).
+            geometry: how to pad; the images have their size already (`resize.fit`).
 
         Yields:
             The number of an image and its map, (H, W) float32 in [0, 1]; in any order.
@@ -100,9 +106,10 @@ class Predictor:
 
     def _input(self, image: np.ndarray, geometry: Geometry) -> Tensor:
         values = torch.from_numpy(image.astype(np.float32))
-        if self.device.type == "cuda":
+        if self.compute.device.type == "cuda":
             values = values.pin_memory()  # copied without waiting
-        grey = values.to(self.device, non_blocking=True)[None, None] / np.iinfo(image.dtype).max
+        values = values.to(self.compute.device, non_blocking=True)
+        grey = values[None, None] / np.iinfo(image.dtype).max
         bottom, right = self._margin(image, geometry)
         if geometry.pad == "edge":
             return self.detector.normalise(pad_border(grey, (0, right, 0, bottom)))
@@ -110,7 +117,7 @@ class Predictor:
         return F.pad(self.detector.normalise(grey), (0, right, 0, bottom))
 
     def _forward(self, x: Tensor) -> Tensor:
-        with self.autocast():
+        with self.compute.autocast():
             logits = self.detector(x).logits
         return torch.sigmoid(logits.float())
 
@@ -123,12 +130,11 @@ class Predictor:
 def predict(
     detector: Detector,
     image: np.ndarray,
-    device: torch.device,
-    autocast: Callable[[], torch.autocast],
+    compute: Compute,
     geometry: Geometry = NATIVE,
 ) -> np.ndarray:
     """Target probability of every pixel of one image, (H, W) float32; see `Predictor`."""
-    ((_, prob),) = Predictor(detector, device, autocast)([image], geometry)
+    ((_, prob),) = Predictor(detector, compute).maps([image], geometry)
     return prob
 
 

@@ -13,7 +13,6 @@ import csv
 import io
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from benchmark.environment import device_environment, devices
 from benchmark.errors import UserError, first_line
 from benchmark.execute.memory import is_out_of_memory
 from benchmark.execute.torch_setup import NO_GPU, configure
+from benchmark.networks.compute import Compute
 from benchmark.networks.inference import predict
 from benchmark.networks.overlay import Component, draw_overlay, measure
 from benchmark.networks.source import Source
@@ -76,7 +76,7 @@ def predict_files(
     _check_names(paths, output)
     where = _claim(device)
     detector = source.detector.to(where, memory_format=torch.channels_last)
-    network = partial(predict, detector, device=where, autocast=nullcontext)
+    network = partial(predict, detector, compute=Compute(where))
     table = output / "components.csv"
     table.unlink(missing_ok=True)  # it would not fit the new maps if this is interrupted
     rows: list[tuple[object, ...]] = []

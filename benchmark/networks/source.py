@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import detectors
 from benchmark.errors import UserError
 from benchmark.records.store import RunFolder
+from benchmark.warm_up import WarmUp
 
 if TYPE_CHECKING:
     from detectors.base import Detector
@@ -113,7 +114,7 @@ def _of_run(folder: RunFolder) -> Source:
             f"{path}: these weights do not fit {name}, which has changed since; run it again"
         ) from None
     if epoch is not None:  # the network itself may depend on it
-        detector.warm_epoch = settings["warm_epoch"]
+        detector.follow(WarmUp(settings["warm_epoch"]))
         detector.begin_epoch(epoch)
     trained = "" if epoch is None else f" epoch {epoch}"
     method = f"{name}+{job['loss']} seed {job['seed']}{trained}"

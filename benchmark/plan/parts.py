@@ -1,9 +1,14 @@
-"""How a training list is parted, as far as its length decides it."""
+"""How a training list is parted, as far as its length decides it, and the split in words."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from benchmark.errors import UserError
 from benchmark.settings.config import Settings
+
+if TYPE_CHECKING:
+    from datasets.base import Dataset
 
 
 def held_out(images: int, fraction: float) -> int:
@@ -12,6 +17,18 @@ def held_out(images: int, fraction: float) -> int:
     At least one image on each side where `fraction` > 0; none are held out at 0.
     """
     return min(max(round(fraction * images), 1), images - 1) if fraction > 0 else 0
+
+
+def describe_split(training: Dataset, testing: Dataset, listed: int, tested: int) -> str:
+    """The split of a run in words, the same for whoever scores on it.
+
+    Args:
+        training, testing: the data set's two splits.
+        listed: images of the training list, those held out included.
+        tested: images that are scored.
+    """
+    rule = f"{testing.rule}: " if testing.rule else ""
+    return f"{rule}{training.train_split} {listed} / {testing.test_split} {tested}"
 
 
 def check_parts(dataset: str, images: int, settings: Settings) -> None:

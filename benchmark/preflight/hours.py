@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from benchmark.environment import cpu_count
-from benchmark.evaluation.names import PROTOCOLS
+from benchmark.evaluation import protocol_class
 from benchmark.plan.matrix import Cell
 from benchmark.preflight.cost import declared
 from benchmark.preflight.data import Pixels, Survey
@@ -195,7 +195,7 @@ def _training(settings: Settings, pixels: Pixels, pace: float) -> float:
 
 def _scoring(settings: Settings, pixels: Pixels, pace: float) -> float:
     """Seconds of scoring the test set, once for every selection rule and geometry."""
-    geometries = {PROTOCOLS[name].geometry for name in settings.protocols}
+    geometries = {protocol_class(name).geometry for name in settings.protocols}
     sizes = (g.side**2 * pixels.tests if g.side else pixels.test for g in geometries)
     once = sum(sizes) / SIDE**2 * pace + JUDGING * len(settings.protocols) * pixels.tests
     return (1 + len(settings.also)) * once

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 
+from benchmark.networks.compute import Compute
 from benchmark.records.record import Epoch
 from benchmark.records.store import RunFolder
 from benchmark.settings.config import Settings
@@ -24,6 +26,7 @@ from benchmark.training.optim import (
 from benchmark.training.step import GraphedStep, Step, cuda_capture
 from benchmark.training.stop import Interrupted, Stop
 from benchmark.training.watch import Losses
+from benchmark.warm_up import WarmUp
 from detectors.base import Detector
 from losses.base import Loss
 
@@ -34,21 +37,31 @@ class DivergedError(Exception):
     """The loss became NaN or infinite."""
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """Who is told how a training goes on, and who may end it.
+
+    Attributes:
+        step: called after every step with (epoch, step, steps); may raise `Interrupted`.
+        epoch: called with each finished epoch.
+        stop: asked before every epoch.
+    """
+
+    step: Callable[[int, int, int], None] = lambda *_: None
+    epoch: Callable[[Epoch], None] = lambda _: None
+    stop: Stop = field(default_factory=Stop)
+
+
 def train(
     detector: Detector,
     loss: Loss,
     batches: Batches,
     settings: Settings,
     folder: RunFolder,
-    seed: int,
     origin: Origin,
-    device: torch.device,
-    autocast: Callable[[], torch.autocast],
+    compute: Compute,
     watched: Mapping[str, Validate],
-    rules: Sequence[str],
-    on_step: Callable[[int, int, int], None],
-    on_epoch: Callable[[Epoch], None],
-    stop: Stop,
+    hooks: Hooks,
     graph: bool = False,
 ) -> tuple[State, str]:
     """Train from the last checkpoint in `folder`, or from the start, to the last epoch.
@@ -56,19 +69,17 @@ def train(
     The checkpoint is replaced once a minute (`Saver`); beside it are the weights of the epochs with
     the best IoU. With `settings.ema` it is the average of the weights that is validated, and that
     `detector` has in the end.
-    All random numbers of an epoch follow from the seed and the epoch's number, so a resumed
-    training ends with the same weights as one that ran through.
+    All random numbers of an epoch follow from the seed of `batches` and the epoch's number, so a
+    resumed training ends with the same weights as one that ran through.
 
     Args:
-        detector: on `device`, freshly initialised.
+        detector: on the device, freshly initialised.
         origin: what `batches` are made of; kept in the checkpoint.
-        autocast: makes the context of the forward pass.
+        compute: where and how.
         watched: by `best-val` (the validation part) and `best-test` (the test set), what scores a
-            detector in eval mode there; none where there is nothing to score.
-        rules: those of them whose best epoch is kept.
-        on_step: called with (epoch, step, steps).
-        on_epoch: called with each finished epoch.
-        stop: asked before every epoch, and in `on_step` by whoever wants to.
+            detector in eval mode there; none where there is nothing to score. The best epoch is
+            kept where it is a rule of the settings.
+        hooks: see there.
         graph: repeat the step as a CUDA graph; the current stream is not the default one.
 
     Returns:
@@ -80,19 +91,23 @@ def train(
         UserError: the checkpoint is of another detector or other data.
         OSError: the checkpoint cannot be written.
     """
-    detector.warm_epoch = loss.warm_epoch = settings.warm_epoch
+    warm_up = WarmUp(settings.warm_epoch)
+    detector.follow(warm_up)
+    loss.follow(warm_up)
     optimizer = make_optimizer(detector, settings)
     average = make_average(detector, settings)
     state = resume(folder, detector, optimizer, average, origin)
     saver = Saver(folder, detector, optimizer, average, state)
-    network = compiled(detector, device) if settings.compile else detector
+    network = compiled(detector, compute.device) if settings.compile else detector
     scored = detector if average is None else average.module
     step: Step | GraphedStep = Step(
-        detector, network, loss, optimizer, average, settings.clip_grad, autocast
+        detector, network, loss, optimizer, average, settings.clip_grad, compute
     )
     if graph:
         step = GraphedStep(step, cuda_capture)
+    rules = {settings.selection, *settings.also}
 
+    stop = hooks.stop
     longest = stop.expected(max((done.seconds for done in state.history), default=None))
     try:
         for epoch in range(state.next_epoch, settings.epochs):
@@ -100,26 +115,13 @@ def train(
             started = time.monotonic()
             lr = learning_rate(settings, epoch)
             set_learning_rate(optimizer, lr)
-            torch.manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))  # dropout
+            torch.manual_seed(zlib.crc32(f"{batches.seed}/{epoch}".encode()))  # dropout
             detector.begin_epoch(epoch)
             detector.train()
             step.begin_epoch(epoch)
+            mean = take_steps(step, detector, batches, epoch, lr, folder, hooks.step)
 
-            losses = Losses(len(batches), device)
-            for number, (images, target) in enumerate(batches.epoch(epoch), start=1):
-                losses.add(step(images, target))
-                if bad := losses.bad_step():
-                    raise diverged(*bad, epoch, lr, batches, folder)
-                on_step(epoch, number, len(batches))
-            values, sound = losses.finish(detector.state_dict().values())
-            if len(bad := np.flatnonzero(~np.isfinite(values))):
-                raise diverged(int(bad[0]), float(values[bad[0]]), epoch, lr, batches, folder)
-            if not sound:
-                raise DivergedError(f"weights are not finite after epoch {epoch} (lr {lr:g})")
-
-            # added up one by one, as a running total on the device would be
-            total = float(np.add.accumulate(values)[-1])
-            done = Epoch(epoch=epoch, loss=total / len(batches), lr=lr, seconds=0.0)
+            done = Epoch(epoch=epoch, loss=mean, lr=lr, seconds=0.0)
             if (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs:
                 scored.begin_epoch(epoch)
                 scored.eval()
@@ -135,7 +137,7 @@ def train(
             state.history.append(done)
             state.next_epoch = epoch + 1
             saver.epoch_done(last=epoch + 1 == settings.epochs)
-            on_epoch(done)
+            hooks.epoch(done)
     except Interrupted as interruption:
         saver.flush()
         where = f"{state.next_epoch} of {settings.epochs} epochs are done"
@@ -146,6 +148,35 @@ def train(
     if average is not None:
         detector.load_state_dict(average.module.state_dict())
     return state, step.how
+
+
+def take_steps(
+    step: Step | GraphedStep,
+    detector: Detector,
+    batches: Batches,
+    epoch: int,
+    lr: float,
+    folder: RunFolder,
+    on_step: Callable[[int, int, int], None],
+) -> float:
+    """The steps of one epoch; the mean of their losses.
+
+    Raises:
+        DivergedError: see `train`.
+    """
+    losses = Losses(len(batches), batches.device)
+    for number, (images, target) in enumerate(batches.epoch(epoch), start=1):
+        losses.add(step(images, target))
+        if bad := losses.bad_step():
+            raise diverged(*bad, epoch, lr, batches, folder)
+        on_step(epoch, number, len(batches))
+    values, sound = losses.finish(detector.state_dict().values())
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
+        raise diverged(int(bad[0]), float(values[bad[0]]), epoch, lr, batches, folder)
+    if not sound:
+        raise DivergedError(f"weights are not finite after epoch {epoch} (lr {lr:g})")
+    # added up one by one, as a running total on the device would be
+    return float(np.add.accumulate(values)[-1]) / len(batches)
 
 
 def diverged(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import first_line
 from benchmark.execute.memory import is_out_of_memory
+from benchmark.networks.compute import Compute
 from detectors.base import Detector
 from losses import supervise
 from losses.base import Loss
@@ -30,7 +31,7 @@ class Step:
         loss: applied to every output (`supervise`).
         optimizer, average: of the detector; no average where there is None.
         clip_grad: largest norm of the gradient; None: no limit.
-        autocast: makes the context of the forward pass.
+        compute: how the forward pass computes.
     """
 
     how = "eager"
@@ -44,11 +45,11 @@ class Step:
         optimizer: torch.optim.Optimizer,
         average: Any,
         clip_grad: float | None,
-        autocast: Callable[[], Any],
+        compute: Compute,
     ) -> None:
         self.detector, self.network, self.loss = detector, network, loss
         self.optimizer, self.average, self.clip_grad = optimizer, average, clip_grad
-        self.autocast = autocast
+        self.compute = compute
 
     def begin_epoch(self, epoch: int) -> None:
         """The steps that follow belong to this epoch; the detector is in training mode."""
@@ -56,7 +57,7 @@ class Step:
 
     def __call__(self, images: Tensor, target: Tensor) -> Tensor:
         """Train on a batch of images (B, 1, S, S) in [0, 1] and targets; returns the loss."""
-        with self.autocast():
+        with self.compute.autocast():
             prediction = self.network(self.detector.normalise(images))
         value = supervise(self.loss, prediction, target, self.epoch)
         self.optimizer.zero_grad()
@@ -105,7 +106,7 @@ class GraphedStep:
         self.step.begin_epoch(epoch)
         if self._refused:
             return
-        self._probe.warm_epoch = self.step.loss.warm_epoch
+        self._probe.follow(self.step.loss.warm_up)
         phase = phase_of(self.step.detector, self._probe, epoch)
         if phase != self._phase:
             self._phase, self._steps, self._replay = phase, 0, None

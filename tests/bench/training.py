@@ -18,7 +18,6 @@ import random
 import statistics
 import tempfile
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,14 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 
 from benchmark.execute.torch_setup import configure
+from benchmark.networks.compute import Compute
 from benchmark.records.store import RunFolder
 from benchmark.settings.config import Settings
 from benchmark.settings.recipe import read_recipe
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin
-from benchmark.training.loop import train
+from benchmark.training.loop import Hooks, train
 from benchmark.training.optim import make_optimizer
-from benchmark.training.stop import Stop
 from datasets import load_dataset
 from datasets.base import Sample
 from detectors import create_detector
@@ -98,11 +97,6 @@ def settings_for(crop: int, **more: Any) -> Settings:
     return Settings(**(read_recipe("mshnet").settings | ours | more))
 
 
-def autocast(device: torch.device, precision: str) -> partial[torch.autocast]:
-    """What makes the context of a forward pass in fp32 or bf16."""
-    return partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
 def _network(device: torch.device) -> nn.Module:
     torch.manual_seed(0)
     return create_detector("mshnet").to(device, memory_format=torch.channels_last)
@@ -114,14 +108,14 @@ def bare(samples: list[Sample], device: torch.device, precision: str, crop: int)
     images, target = next(Batches(samples, "bench", 0, settings, device).epoch(0))
     detector, loss = _network(device), create_loss("sls")
     optimizer = make_optimizer(detector, settings)
-    context = autocast(device, precision)
+    compute = Compute(device, precision)
     detector.begin_epoch(EPOCH)
     detector.train()
     x = detector.normalise(images).contiguous(memory_format=torch.channels_last)
 
     def work() -> None:
         for _ in range(len(samples) // 4):
-            with context():
+            with compute.autocast():
                 prediction = detector(x)
             value = supervise(loss, prediction, target, EPOCH)
             optimizer.zero_grad()
@@ -145,8 +139,7 @@ def ours(
         done += 1
         train(
             detector, loss, batches, settings.model_copy(update={"epochs": done}),
-            RunFolder(folder), 0, ORIGIN, device, autocast(device, precision), {}, (),
-            lambda *_: None, lambda _: None, Stop(),
+            RunFolder(folder), ORIGIN, Compute(device, precision), {}, Hooks(),
         )  # fmt: skip
 
     return work

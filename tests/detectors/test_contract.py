@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
+from benchmark.networks.compute import Compute
 from benchmark.networks.cost import count_activations, count_macs, count_parameters
 from benchmark.networks.inference import predict
 from benchmark.networks.source import Source
@@ -141,7 +142,7 @@ def test_images_of_any_size_through_the_harness(name, height, width):
     model = make(name).eval()
     height, width = (max(length, model.min_size) for length in (height, width))
     image = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
-    prob = predict(model, image, torch.device("cpu"), torch.no_grad)
+    prob = predict(model, image, Compute(torch.device("cpu")))
     assert prob.shape == image.shape
     assert prob.dtype == np.float32
     assert np.isfinite(prob).all()

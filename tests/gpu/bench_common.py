@@ -20,18 +20,19 @@ import torch
 from torch import Tensor
 
 from benchmark.environment import POOLS, ROOT, device_environment
+from benchmark.networks.compute import Compute
 from benchmark.records.record import Epoch
 from benchmark.records.store import RunFolder
 from benchmark.training.batches import Batches
-from benchmark.training.loop import train
+from benchmark.training.loop import Hooks, train
 from benchmark.training.optim import make_optimizer
 from benchmark.training.step import GraphedStep, Step, cuda_capture, side_stream
-from benchmark.training.stop import Interrupted, Stop
+from benchmark.training.stop import Interrupted
 from datasets import load_dataset
 from datasets.base import Sample
 from detectors import create_detector
 from losses import create_loss
-from tests.bench.training import EPOCH, ORIGIN, autocast, settings_for
+from tests.bench.training import EPOCH, ORIGIN, settings_for
 
 Row = dict[str, Any]
 """A line of a table: names and numbers, or names and why it was skipped (`skipped`)."""
@@ -104,7 +105,7 @@ def ready_step(
     detector = create_detector(name).to(bench.device, memory_format=layout)
     step: Step | GraphedStep = Step(
         detector, detector, create_loss("sls").to(bench.device), make_optimizer(detector, settings),
-        None, settings.clip_grad, autocast(bench.device, precision),
+        None, settings.clip_grad, Compute(bench.device, precision),
     )  # fmt: skip
     if mode == "graph":
         step = GraphedStep(step, cuda_capture)
@@ -140,8 +141,8 @@ def run_training(
     with tempfile.TemporaryDirectory() as folder, bench.stream(mode):
         _, how = train(
             detector, create_loss("sls").to(bench.device), batches, settings,
-            RunFolder(Path(folder)), 0, ORIGIN, bench.device, autocast(bench.device, precision),
-            {}, (), on_step, on_epoch, Stop(), graph=mode == "graph",
+            RunFolder(Path(folder)), ORIGIN, Compute(bench.device, precision), {},
+            Hooks(on_step, on_epoch), graph=mode == "graph",
         )  # fmt: skip
     return how
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from benchmark.evaluation.scoring import score
+from benchmark.networks.compute import Compute
 from benchmark.networks.inference import Predictor
 from benchmark.records.store import RunFolder
 from benchmark.training.checkpoints import Saver, State
@@ -19,7 +20,6 @@ from benchmark.training.step import Step
 from datasets.base import Sample
 from detectors import create_detector
 from tests.bench._timing import clock
-from tests.bench.training import autocast
 from tests.gpu.bench_common import Bench, Row, ready_step
 
 
@@ -32,11 +32,11 @@ def scoring(bench: Bench) -> Iterator[Row]:
     detector = create_detector("mshnet").to(bench.device, memory_format=torch.channels_last).eval()
     # few targets, as of a trained network: to judge what noise finds takes longer than finding it
     detector.register_forward_hook(lambda *call: call[-1]._replace(logits=call[-1].logits - 20))
-    context = autocast(bench.device, "fp32")
-    score(Predictor(detector, bench.device, context), _equal(bench, 96)[:1], ["native"])  # compiled
+    compute = Compute(bench.device)
+    score(Predictor(detector, compute), _equal(bench, 96)[:1], ["native"])  # compiled
     for name, test_set in (("ragged", _ragged(bench)), ("equal", _equal(bench, bench.crop))):
         for way, pixels in (("batches", None), ("one by one", 0)):
-            predictor = Predictor(detector, bench.device, context, pixels)
+            predictor = Predictor(detector, compute, pixels)
             passes = [_scored(predictor, test_set)] * 2 + [_mapped(predictor, test_set)]
             first, *rates = (len(test_set) / clock(work, bench.device) for work in passes)
             yield {
@@ -53,7 +53,7 @@ def _scored(predictor: Predictor, test_set: list[Sample]) -> Callable[[], object
 
 
 def _mapped(predictor: Predictor, test_set: list[Sample]) -> Callable[[], object]:
-    return lambda: sum(1 for _ in predictor([sample.image for sample in test_set]))
+    return lambda: sum(1 for _ in predictor(test_set))
 
 
 def _ragged(bench: Bench) -> list[Sample]:

@@ -8,12 +8,12 @@ from functools import partial
 
 import torch
 
+from benchmark.networks.compute import Compute
 from benchmark.profiling.latency import measure
 from benchmark.training.step import EAGER_STEPS, cuda_capture
 from detectors import create_detector
 from detectors.base import Detector
 from tests.bench._timing import clock, interleave
-from tests.bench.training import autocast
 from tests.gpu.bench_common import Bench, Row, attempt, ready_step
 
 FORMS = {
@@ -138,7 +138,7 @@ def _forward_ms(bench: Bench, detector: Detector, precision: str, mode: str) -> 
         x = detector.normalise(grey).contiguous(memory_format=torch.channels_last)
 
         def forward() -> None:
-            with autocast(bench.device, precision)():
+            with Compute(bench.device, precision).autocast():
                 detector(x)
 
         repeated(forward, 3)()

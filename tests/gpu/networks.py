@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.warm_up import WarmUp
 from datasets.base import Sample
 from datasets.synthetic import SceneSet
 from detectors import create_detector
@@ -169,7 +170,7 @@ def slopes(
     detector, x, target = trained(name, judge.device, judge.small)
     detector = copy.deepcopy(detector).to(device, dtype, memory_format=torch.channels_last)
     x, target = x.to(device, dtype), target.to(device, dtype)
-    detector.warm_epoch = 5
+    detector.follow(WarmUp(5))
     detector.begin_epoch(epoch)
     detector.train()
     supervise(create_loss(loss), detector(x), target, epoch).backward()

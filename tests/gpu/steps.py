@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +13,13 @@ import torch
 from torch import Tensor
 
 from benchmark.execute.run import _reporter
+from benchmark.networks.compute import Compute
 from benchmark.networks.inference import Predictor
 from benchmark.records.record import Epoch
 from benchmark.training.optim import make_average, make_optimizer
 from benchmark.training.step import GraphedStep, Step, cuda_capture, side_stream
 from benchmark.training.stop import Stop
+from benchmark.warm_up import WarmUp
 from losses import create_loss
 from losses.base import Loss
 from losses.soft_iou import SoftIoULoss
@@ -178,9 +179,12 @@ def take_steps(
     config = settings(judge.small, epochs=4, warm_epoch=1, **case.more)
     detector = make(case.detector, judge.device)
     loss = (loss or create_loss(case.loss)).to(judge.device)
-    detector.warm_epoch = loss.warm_epoch = config.warm_epoch
+    for part in (detector, loss):
+        part.follow(WarmUp(config.warm_epoch))
     optimizer, average = make_optimizer(detector, config), make_average(detector, config)
-    step: Any = Step(detector, detector, loss, optimizer, average, config.clip_grad, nullcontext)
+    step: Any = Step(
+        detector, detector, loss, optimizer, average, config.clip_grad, Compute(judge.device)
+    )
     if capture is not None:
         step = GraphedStep(step, capture)
     batches = data(judge.small, config, judge.device)
@@ -219,22 +223,19 @@ def scoring(judge: Judge) -> None:
     for name in ("unet", "acm:port") if judge.small else ("mshnet", "acm", "dnanet", "alcnet"):
         with judge.part(name):
             detector = trained(name, judge.device, judge.small).detector.eval()
-            expected = maps(Predictor(detector, CPU, nullcontext), images)
+            expected = maps(Predictor(detector, Compute(CPU)), images)
             detector.to(judge.device, memory_format=torch.channels_last)
             try:
                 for precision in ("fp32", "bf16"):
-                    autocast = partial(
-                        torch.autocast, judge.device.type, torch.bfloat16,
-                        enabled=precision == "bf16",
-                    )  # fmt: skip
-                    single = maps(Predictor(detector, judge.device, autocast, 0), images)
+                    compute = Compute(judge.device, precision)
+                    single = maps(Predictor(detector, compute, 0), images)
                     if precision == "fp32":
                         for k, pair in enumerate(zip(single, expected, strict=True)):
                             error = np.abs(np.subtract(*pair))
                             what = f"{name} {pair[0].shape} image {k}"
                             judge.below(what, error.max(), STEEP)
                             judge.below(f"{what}, mean", error.mean(), 1e-4)
-                    predictor = Predictor(detector, judge.device, autocast, 2 * 96**2)
+                    predictor = Predictor(detector, compute, 2 * 96**2)
                     batched = maps(predictor, images)
                     equal = all(map(np.array_equal, batched, single))
                     judge.need(equal, f"{name} {precision}: batches change the maps")

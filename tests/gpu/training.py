@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.networks.compute import Compute
 from benchmark.records.record import Epoch
 from benchmark.records.store import RunFolder
 from benchmark.settings.config import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin, State, resume
-from benchmark.training.loop import train
+from benchmark.training.loop import Hooks, train
 from benchmark.training.optim import make_optimizer
 from benchmark.training.step import side_stream
 from benchmark.training.stop import Interrupted, Stop
@@ -82,13 +82,11 @@ def fit(
     """Train as a worker does, without validation."""
     device = device or judge.device
     detector = make(name, device, dropout)
-    bf16 = config.precision == "bf16"
-    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16)
     with side_stream(device) if graph else nullcontext():
         state, how = train(
             detector, create_loss(loss).to(device), data(judge.small, config, device), config,
-            RunFolder(folder), 0, ORIGIN, device, autocast, {}, ("last",), on_step, on_epoch,
-            stop or Stop(), graph,
+            RunFolder(folder), ORIGIN, Compute(device, config.precision), {},
+            Hooks(on_step, on_epoch, stop or Stop()), graph,
         )  # fmt: skip
     return Fitted(detector, state, how)
 

@@ -362,7 +362,7 @@ def test_sls_on_an_image_without_target_lowers_the_mass_and_turns_the_centre():
     target = torch.zeros(1, 1, 16, 24, dtype=torch.float64)
     logits = torch.full_like(target, -4.0, requires_grad=True)
     loss = create_loss("sls")
-    loss(logits, target, loss.warm_epoch).backward()
+    loss(logits, target, loss.warm_up.last).backward()
     assert not logits.grad.any()
     loss(logits, target, MAIN).backward()
     gradient = logits.grad[0, 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import detectors
 from benchmark.execute import run
 from benchmark.execute.events import EventWriter
 from benchmark.execute.task import Task
+from benchmark.networks.compute import Compute
 from benchmark.plan.job import Job
 from benchmark.records.record import Environment
 from benchmark.records.store import RunFolder
@@ -22,7 +22,7 @@ from benchmark.settings.config import Settings
 from benchmark.training import batches as batches_module
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Best, Origin, State, load
-from benchmark.training.loop import DivergedError, train
+from benchmark.training.loop import DivergedError, Hooks, train
 from benchmark.training.optim import make_average, make_optimizer
 from benchmark.training.stop import Stop
 from datasets.base import Sample
@@ -72,7 +72,7 @@ def images(n=12):
 
 
 def fit(
-    folder: Path, epochs=3, loss=None, watched=None, rules=("last",), watch=None, stop=None,
+    folder: Path, epochs=3, loss=None, watched=None, watch=None, stop=None,
     graph=False, **more,
 ):  # fmt: skip
     """A training of a second; `watch` is called with the detector after every step."""
@@ -80,10 +80,10 @@ def fit(
     settings = Settings(epochs=epochs, **values | more)
     torch.manual_seed(1)
     detector = Small()
+    hooks = Hooks(lambda *_: watch(detector) if watch else None, stop=stop or Stop())
     state, how = train(
         detector, loss or create_loss("sls"), Batches(images(), "set", 0, settings, CPU),
-        settings, RunFolder(folder), 0, Origin("t", ["a"]), CPU, nullcontext, watched or {}, rules,
-        lambda *_: watch(detector) if watch else None, lambda _: None, stop or Stop(), graph,
+        settings, RunFolder(folder), Origin("t", ["a"]), Compute(CPU), watched or {}, hooks, graph,
     )  # fmt: skip
     detector.how = how
     return detector, state
@@ -123,7 +123,7 @@ def test_the_average_follows_its_formula(tmp_path):
         return {"iou": 0.5}
 
     averaged, state = fit(
-        tmp_path / "ema", 1, ema=0.75, watched={"best-val": validate}, rules=["best-val"]
+        tmp_path / "ema", 1, ema=0.75, watched={"best-val": validate}, selection="best-val"
     )
     torch.testing.assert_close(averaged.head.weight, expected)
     assert torch.equal(seen[0], averaged.head.weight)

@@ -16,11 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import detectors
+from benchmark.networks.compute import Compute
 from benchmark.settings.config import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.optim import make_average, make_optimizer, set_learning_rate
 from benchmark.training.step import EAGER_STEPS, GraphedStep, Step
 from benchmark.training.watch import Losses
+from benchmark.warm_up import WarmUp
 from datasets.base import Sample
 from detectors.base import Detector, Prediction
 from losses import create_loss
@@ -96,7 +98,7 @@ def count_step(name, loss, deterministic, optimizer="adagrad", augmentation="sca
         optimizer = make_optimizer(detector, settings)
         step = Step(
             detector, detector, create_loss(loss), optimizer, average, settings.clip_grad,
-            nullcontext,
+            Compute(torch.device("cpu")),
         )  # fmt: skip
         step.begin_epoch(10)
         batches = iter(Batches(samples(4), "set", 0, settings, META).epoch(0))
@@ -155,7 +157,7 @@ class Net(Detector):
         self.warming_up = False
 
     def begin_epoch(self, epoch):
-        self.warming_up = epoch <= self.warm_epoch
+        self.warming_up = epoch in self.warm_up
 
     def forward(self, x):
         y = self.net(x)
@@ -196,10 +198,11 @@ def trained(capture, loss, epochs=6, optimizer="adagrad", on_host=False):
     torch.manual_seed(0)
     settings = Settings(batch_size=2, crop_size=32, base_size=48, optimizer=optimizer, lr=0.02)
     net = Net()
-    loss.warm_epoch = net.warm_epoch = 1
+    for part in (loss, net):
+        part.follow(WarmUp(1))
     batches = Batches(samples(12), "set", 0, settings, torch.device("cpu"))
     update = make_optimizer(net, settings, on_host=on_host)
-    step = Step(net, net, loss, update, None, None, nullcontext)
+    step = Step(net, net, loss, update, None, None, Compute(torch.device("cpu")))
     if capture:
         step = GraphedStep(step, capture)
     values = []
@@ -258,7 +261,8 @@ def test_a_capture_that_runs_out_of_memory_is_no_reason_to_go_on_slowly():
 
 def test_a_graph_that_was_never_used_is_not_claimed():
     step = GraphedStep(
-        Step(Net(), Net(), create_loss("sls"), None, None, None, nullcontext), Recorder()
+        Step(Net(), Net(), create_loss("sls"), None, None, None, Compute(torch.device("cpu"))),
+        Recorder(),
     )
     assert step.how == "eager: too few steps for a graph"
 

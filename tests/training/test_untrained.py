@@ -17,11 +17,13 @@ from benchmark.execute import untrained as module
 from benchmark.execute.events import EventWriter
 from benchmark.execute.task import Task
 from benchmark.execute.untrained import IMAGES, untrained
+from benchmark.networks.compute import Compute
 from benchmark.plan.job import Job
 from benchmark.records.record import Untrained
 from benchmark.records.store import RunFolder
 from benchmark.settings.config import Settings
 from benchmark.training.stop import Stop
+from benchmark.warm_up import WarmUp
 from datasets.base import Sample
 from detectors.base import Detector, Prediction
 
@@ -42,7 +44,7 @@ class Normed(Detector):
         self.head = nn.Conv2d(4, 1, 1)
 
     def begin_epoch(self, epoch: int) -> None:
-        self.calls.append(f"epoch {epoch} of {self.warm_epoch}")
+        self.calls.append(f"epoch {epoch} of {self.warm_up.last}")
 
     def forward(self, x: torch.Tensor) -> Prediction:
         self.calls.append("training" if self.training else "eval")
@@ -62,8 +64,7 @@ def measured(
     folder: Path, detector: Detector, val: list, test: list, **more: object
 ) -> Untrained | None:
     def answers(fresh: Detector) -> run.Watched:
-        return run.Watched(run.Predictor(fresh, CPU, lambda: torch.autocast("cpu", enabled=False)),
-                           Stop())  # fmt: skip
+        return run.Watched(run.Predictor(fresh, Compute(CPU)), Stop())
 
     return untrained(RunFolder(folder), detector, answers, Settings(**more), val, test)
 
@@ -92,7 +93,7 @@ def test_it_leaves_no_trace(tmp_path: Path) -> None:
     assert all(torch.equal(value, after[key]) for key, value in weights.items())
     assert all(part.training for part in detector.modules())
     assert all(p.grad is None for p in detector.parameters())
-    assert detector.warm_epoch == -1
+    assert detector.warm_up == WarmUp(-1)
 
 
 def test_a_training_that_goes_on_reads_what_it_was(tmp_path: Path) -> None:

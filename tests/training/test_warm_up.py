@@ -13,8 +13,10 @@ import losses
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.settings.config import Settings, resolve_settings
+from benchmark.training.output_prior import set_output_prior
 from benchmark.training.step import phase_of
-from benchmark.training.warm_up import Warmed, set_output_prior
+from benchmark.training.warm_loss import Warmed
+from benchmark.warm_up import WarmUp
 from detectors.base import Detector, Prediction
 
 TRAINED = [name for name in detectors.REGISTRY.match(["*"])
@@ -43,9 +45,10 @@ def test_each_loss_has_its_epochs(pair):
 def test_the_loss_that_follows_keeps_its_own_warm_up(pair):
     """SLS with `warm_epoch` 3 after one epoch of cross entropy: plain IoU from 1 to 3, then SLS."""
     warmed = Warmed(losses.create_loss("bce"), losses.create_loss("sls"), 1)
-    warmed.warm_epoch = 3
+    warmed.follow(WarmUp(3))
     iou, sls = losses.create_loss("sls"), losses.create_loss("sls")
-    iou.warm_epoch, sls.warm_epoch = 9, -1
+    iou.follow(WarmUp(9))
+    sls.follow(WarmUp())
     assert [warmed(*pair, epoch).item() for epoch in range(1, 6)] == [
         *[iou(*pair, 0).item()] * 3,
         *[sls(*pair, 0).item()] * 2,

@@ -8,6 +8,7 @@ from PIL import Image
 from benchmark.evaluation import create_protocol
 from benchmark.evaluation.resize import fit
 from benchmark.evaluation.scoring import score
+from benchmark.networks.compute import Compute
 from benchmark.networks.inference import Predictor
 from datasets.base import Sample
 from detectors.base import Detector, Prediction
@@ -36,7 +37,7 @@ def sample():
 
 
 def network(detector):
-    return Predictor(detector, torch.device("cpu"), torch.no_grad)
+    return Predictor(detector, Compute(torch.device("cpu")))
 
 
 def test_each_protocol_has_its_geometry_and_shares_the_pass(sample):
@@ -61,7 +62,7 @@ def test_each_protocol_has_its_geometry_and_shares_the_pass(sample):
 
 
 def test_resizing_is_that_of_the_published_code(sample):
-    image, mask = fit(sample.image, sample.mask, create_protocol("mshnet", details=False).geometry)
+    image, mask, _ = fit(sample, create_protocol("mshnet", details=False).geometry)
     expected = Image.fromarray(sample.image).resize((256, 256), Image.Resampling.BILINEAR)
     assert np.array_equal(image, np.asarray(expected))
     rows = np.floor((np.arange(256) + 0.5) * 40 / 256).astype(int)  # nearest pixel
@@ -71,8 +72,8 @@ def test_resizing_is_that_of_the_published_code(sample):
 
 def test_sixteen_bits_are_resized_like_eight(sample):
     geometry = create_protocol("mshnet", details=False).geometry
-    fine, _ = fit(sample.image.astype(np.uint16) * 257, sample.mask, geometry)
-    coarse, _ = fit(sample.image, sample.mask, geometry)
+    fine = fit(sample._replace(image=sample.image.astype(np.uint16) * 257), geometry).image
+    coarse = fit(sample, geometry).image
     assert fine.dtype == np.uint16
     assert (
         np.abs(fine / 257 - coarse).max() <= 1.01

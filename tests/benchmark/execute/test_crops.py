@@ -17,10 +17,10 @@ class Counting:
     def __init__(self):
         self.images = 0
 
-    def __call__(self, images, geometry=NATIVE):
-        for number, image in enumerate(images):
+    def __call__(self, samples, geometry=NATIVE):
+        for number, sample in enumerate(samples):
             self.images += 1
-            yield number, image.astype(np.float32) / 255
+            yield number, sample.image.astype(np.float32) / 255
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def samples():
 
 
 def network_for(samples, predictor):
-    return Watched(predictor, Stop(None), [sample.image for sample in choose(samples)])
+    return Watched(predictor, Stop(None), choose(samples))
 
 
 @pytest.mark.parametrize("protocols", [["native"], ["mshnet", "native"]])
@@ -52,8 +52,8 @@ def test_shown_maps_are_those_that_were_scored(samples, tmp_path, protocols):
 def test_maps_of_resized_images_are_not_shown(samples):
     predictor = Counting()
     network = network_for(samples, predictor)
-    for _ in network([sample.image for sample in samples], Geometry(side=64)):
+    for _ in network(samples, Geometry(side=64)):
         pass
     shown = choose(samples)[0]
-    network.one(shown.image)
+    network.one(shown)
     assert predictor.images == len(samples) + 1

@@ -6,7 +6,6 @@ import io
 import re
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from benchmark.execute.run import run_job
 from benchmark.execute.task import Task
 from benchmark.foreign import maps
 from benchmark.foreign.evaluate import Method, evaluate, read_dataset, read_masks
+from benchmark.networks.compute import Compute
 from benchmark.networks.inference import predict
 from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record, read_record
@@ -471,7 +471,7 @@ def beside(tmp_path_factory):
     write_atomic(run.record, ours.to_json())
     detector = create_detector("top_hat").eval()
     for sample in datasets.load_dataset(name):
-        prob = predict(detector, sample.image, cpu, nullcontext)
+        prob = predict(detector, sample.image, Compute(cpu))
         levels = np.rint(prob.astype(np.float64) * 65535).astype(np.uint16)
         save(output / "maps" / f"{sample.name}.png", levels)
     method = METHOD._replace(recipe="quick")

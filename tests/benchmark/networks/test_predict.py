@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from benchmark.evaluation.components import find_components
 from benchmark.execute.events import EventWriter
 from benchmark.execute.run import run_job
 from benchmark.execute.task import Task
+from benchmark.networks.compute import Compute
 from benchmark.networks.inference import predict
 from benchmark.networks.overlay import Component, draw_overlay, measure
 from benchmark.networks.predict import predict_files
@@ -163,7 +163,7 @@ def run(tmp_path_factory):
 def test_maps_are_what_scoring_sees(predicted, every_kind, name):
     output, which, _, _ = predicted
     image = read_grey(every_kind / name)
-    expected = predict(which.detector, image, CPU, nullcontext)
+    expected = predict(which.detector, image, Compute(CPU))
     stem = name.partition(".")[0]
     probability = grey_levels(output / "probability" / f"{stem}.png")
     assert probability.dtype == np.uint16
@@ -195,7 +195,7 @@ def test_table_agrees_with_skimage(predicted, every_kind):
         if path.suffix == ".txt":
             continue
         mine = [r for r in table if r["image"] == path.name]
-        probability = predict(which.detector, read_grey(path), CPU, nullcontext)
+        probability = predict(which.detector, read_grey(path), Compute(CPU))
         regions = regionprops(label(probability > 0.5, connectivity=2), probability)
         assert [int(r["component"]) for r in mine] == list(range(1, len(regions) + 1))
         expected = sorted(
@@ -229,7 +229,7 @@ def test_threshold_is_strict(one, tmp_path):
     image[2, 3], image[6, 6] = 204, 205
     Image.fromarray(image).save(one / "scene.png")
     detector = Brightness()
-    edge = float(predict(detector, image, CPU, nullcontext)[2, 3])
+    edge = float(predict(detector, image, Compute(CPU))[2, 3])
     predict_files(source(detector), [one], tmp_path, edge, "cpu", False, console())
     (only,) = rows(tmp_path)
     assert (only["row"], only["column"], only["area"]) == ("6.000", "6.000", "1")

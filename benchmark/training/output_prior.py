@@ -1,44 +1,17 @@
-"""Another loss for the first epochs, and a prior on what a network predicts at its start."""
+"""A prior on what a network predicts at its start."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from detectors.base import Detector
-from losses.base import Loss
 
 WEIGHTS = 0.25
 """Of their random size, what output layers with a prior start with. Chosen on the preset `quick`:
 with 1 UIU-Net comes to rely on the statistics of its batches there, with 0 ACM starts slowly."""
-
-
-class Warmed(Loss):
-    """One loss for the first epochs, another one from then on.
-
-    Args:
-        first: loss of the epochs before `epochs`.
-        then: loss of the others; it has the name, and a warm-up of its own (`warm_epoch`).
-        epochs: that `first` is used for.
-    """
-
-    def __init__(self, first: Loss, then: Loss, epochs: int) -> None:
-        super().__init__()
-        self.first, self.then, self.epochs = first, then, epochs
-        self.name = then.name
-        self.capturable = first.capturable and then.capturable
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute; the warm-up is that of the loss that follows."""
-        super().__setattr__(name, value)
-        if name == "warm_epoch":
-            self.then.warm_epoch = value
-
-    def forward(self, logits: Tensor, target: Tensor, epoch: int) -> Tensor:
-        """Scalar loss of the epoch."""
-        return (self.first if epoch < self.epochs else self.then)(logits, target, epoch)
 
 
 def set_output_prior(detector: Detector, probability: float) -> bool:
