@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,19 @@ class UserError(Exception):
 
     Where several things are wrong at once, each is an argument of its own.
     """
+
+
+def did_you_mean(word: str, among: Iterable[str], prefix: str = "", cutoff: float = 0.6) -> str:
+    """`did you mean 'x'? ` with the nearest of some words, or nothing where none is near.
+
+    Args:
+        word: what was written.
+        among: what could have been meant.
+        prefix: goes before the nearest one, inside the quotation marks.
+        cutoff: how alike two words must be, from 0 to 1.
+    """
+    near = difflib.get_close_matches(word, list(among), 1, cutoff)
+    return f"did you mean '{prefix}{near[0]}'? " if near else ""
 
 
 @contextmanager

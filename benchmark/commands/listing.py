@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rich.table import Table
 import datasets
 import detectors
 import losses
-from benchmark.errors import UserError
+from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation import describe_protocol, list_protocols
 from benchmark.networks.source import find_run
 from benchmark.records.record import Record, RecordError, Scores, read_record
@@ -37,8 +36,7 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
     """
     kinds = [*KINDS, "protocols", "recipes"]
     if kind and kind not in kinds:
-        near = difflib.get_close_matches(kind, kinds, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(kind, kinds)
         raise UserError(f"list {kind}: {hint}one of {', '.join(kinds)}")
     load_plugins(plugins)
     for name in [kind] if kind else kinds:
@@ -132,9 +130,9 @@ def print_entry(name: str, plugins: Path | None, console: Console) -> bool:
     if not found and not others and not Path(name).exists():
         names = [n for r, _ in KINDS.values() for n in r.names()]
         names += [*list_protocols(), *list_recipes()]
-        near = difflib.get_close_matches(name, names, 1, cutoff=0.75)
-        if near:
-            raise UserError(f"show {name}: no such name; did you mean '{near[0]}'?")
+        hint = did_you_mean(name, names, cutoff=0.75)
+        if hint:
+            raise UserError(f"show {name}: no such name; {hint.rstrip()}")
     return bool(found or others)
 
 

@@ -6,13 +6,12 @@ torch never, so that the command line can list the protocols at once.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.protocol import Protocol
 
 __all__ = ["create_protocol", "describe_protocol", "list_protocols"]
@@ -57,8 +56,7 @@ def protocol_class(name: str) -> type[Protocol]:
         UserError: unknown name, with the nearest valid one.
     """
     if name not in all_protocols():
-        near = difflib.get_close_matches(name, list_protocols(), 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(name, list_protocols())
         raise UserError(
             f"unknown protocol '{name}'; {hint}there are: {', '.join(list_protocols())}"
         )

@@ -8,7 +8,6 @@ That keeps `list`, `--help` and `--dry-run` fast, and makes "add a detector" mea
 from __future__ import annotations
 
 import ast
-import difflib
 import fnmatch
 import importlib
 import importlib.util
@@ -20,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, did_you_mean
 
 _MUST_BE_LITERAL = frozenset(
     {
@@ -209,8 +208,7 @@ class Registry:
     def _variant(self, entry: Entry, name: str, variant: str) -> str:
         variants = entry.data.get("variants")
         if variants and variant not in variants:
-            near = difflib.get_close_matches(variant, variants, 1)
-            hint = f"did you mean '{entry.name}:{near[0]}'? " if near else ""
+            hint = did_you_mean(variant, variants, prefix=f"{entry.name}:")
             raise UserError(
                 f"{self.kind} '{entry.name}' has no variant '{variant}'; {hint}"
                 f"it has: {', '.join(variants)}"
@@ -229,8 +227,7 @@ class Registry:
         if option == "variant":
             return self._variant(entry, name, text)
         if option not in entry.options:
-            near = difflib.get_close_matches(option, entry.options, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(option, entry.options)
             has = ", ".join(f"{k}={_text(v)}" for k, v in entry.options.items()) or "none"
             raise UserError(
                 f"{self.kind} '{name}': no option '{option}'; {hint}options of {entry.name}: {has}"
@@ -261,8 +258,7 @@ class Registry:
         return value
 
     def _unknown(self, key: str) -> str:
-        near = difflib.get_close_matches(key, self.names(), 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(key, self.names())
         return f"unknown {self.kind} '{key}'; {hint}{self._all_names()}"
 
     def _all_names(self) -> str:

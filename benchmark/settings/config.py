@@ -6,7 +6,6 @@ YAML file whose keys are the options' names; a recipe (see `recipe`) has those o
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation import list_protocols
 
 PRESETS = Path(__file__).parent / "presets"
@@ -259,8 +258,7 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
             settings[name] = value
         else:
             valid = [*Plan.model_fields, *Settings.model_fields, *ALIASES]
-            near = difflib.get_close_matches(name, valid, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
+            hint = did_you_mean(name, valid).rstrip() or f"valid keys: {', '.join(valid)}"
             raise UserError(f"{where}: unknown key '{key}'; {hint}")
     overrides = plan.get("overrides", {})
     if not isinstance(overrides, dict) or not all(isinstance(v, dict) for v in overrides.values()):
@@ -317,8 +315,7 @@ def read_preset(name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
         names = sorted(p.stem for p in PRESETS.glob("*.yaml"))
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(name, names)
         raise UserError(
             f"--preset {name}: no such preset or file; {hint}there are: {', '.join(names)}, "
             "or the path of a .yaml file"
@@ -370,13 +367,11 @@ def _explain(model: type[BaseModel], error: Any) -> str:
     hint = ""
     if error["type"] == "literal_error":
         choices = [c.strip(" '") for c in error["ctx"]["expected"].replace(" or ", ",").split(",")]
-        near = difflib.get_close_matches(str(value), choices, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(str(value), choices)
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, list(model.model_fields), 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(key, model.model_fields)
     text = error["msg"].removeprefix("Value error, ")
-    return f"{key} {value}: {text[0].lower()}{text[1:]}{hint}"
+    return f"{key} {value}: {text[0].lower()}{text[1:]}" + (f"; {hint.rstrip()}" if hint else "")
 
 
 def parse_set(items: list[str]) -> dict[str, Any]:

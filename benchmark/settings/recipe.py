@@ -6,12 +6,11 @@ is the detector's own, as its authors published it; the recipe `published` leave
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, did_you_mean
 from benchmark.settings.config import TRAINING, check_values, read_yaml, split_keys
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -49,8 +48,7 @@ def read_recipe(name: str) -> Recipe:
         )
     path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
     if not path.is_file():
-        near = difflib.get_close_matches(name, list_recipes(), 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(name, list_recipes())
         raise UserError(
             f"--recipe {name}: no such recipe or file; {hint}there are: "
             f"{', '.join(list_recipes())}, or the path of a .yaml file"
