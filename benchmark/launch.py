@@ -25,7 +25,7 @@ from benchmark.preflight.cost import declared
 from benchmark.preflight.disk import make_output
 from benchmark.preflight.hours import learn
 from benchmark.preflight.show import describe_hours, print_outlook
-from benchmark.registry import add_plugins
+from benchmark.registry import load_plugins
 from benchmark.registry.names import short_dataset
 from benchmark.settings.config import Plan, build, check_values, read_preset, split_keys
 
@@ -103,8 +103,7 @@ def resolve(preset: str, options: dict[str, Any]) -> tuple[Plan, list[Cell]]:
     values = {"preset": name, "output": Path("results") / name, **_data_root_of_environment()}
     values |= preset_plan | plan_options
     plan: Plan = build(Plan, values)
-    if plan.plugins is not None:
-        add_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    load_plugins(plan.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     if plan.weights is not None:
         settings["weights"] = _identify_weights(plan)
     return plan, make_matrix(plan, preset_settings, settings)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError
 from benchmark.registry import Registry
+from benchmark.registry.info import DatasetInfo
 
 if TYPE_CHECKING:
     from datasets.base import Dataset, Found, Item
     from datasets.layouts import Listing
 
-REGISTRY = Registry("dataset", base="Dataset", package="datasets")
+REGISTRY: Registry[DatasetInfo] = Registry("dataset", base="Dataset", package="datasets")
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
@@ -39,18 +40,18 @@ def match_datasets(patterns: Iterable[str], root: str | Path | None = None) -> l
     for pattern in patterns:
         name, at, split = pattern.partition("@")
         key = name.partition(":")[0]
-        if at and key in REGISTRY.names() and not REGISTRY.get(key).data.get("variant_is_root"):
+        if at and key in REGISTRY.names() and not REGISTRY.get(key).info.variant_is_root:
             raise UserError(
                 f"dataset '{pattern}': a run trains and tests on the splits that are meant for it, "
                 f"so name the set alone, '{name}'; @{split} is for the commands of `datasets`"
             )
     names = []
     for name in REGISTRY.match(patterns):
-        data = REGISTRY.get(name).data
+        info = REGISTRY.get(name).info
         place = data_root(name, root)
-        if data.get("needs_root", True) and not Path(str(place)).is_dir():
+        if info.needs_root and not Path(str(place)).is_dir():
             raise UserError(f"dataset '{name}': the data root {place} is no folder")
-        if data.get("variant_is_root") and data.get("needs_root", True):
+        if info.variant_is_root and info.needs_root:
             key, colon, options = name.partition(":")
             name = f"{key}:{Path(str(place)).resolve()}{colon}{options}"
         names.append(name)
@@ -125,7 +126,7 @@ def data_root(name: str, root: str | Path | None) -> Path | None:
     Raises:
         UserError: it is read from disk, and no folder is given.
     """
-    if not REGISTRY.get(name).data.get("needs_root", True):
+    if not REGISTRY.get(name).info.needs_root:
         return root if root is None else Path(root)
     root = root or os.environ.get("IRSTD_DATA_ROOT") or None
     if root is None:

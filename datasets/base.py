@@ -58,7 +58,8 @@ class Found(NamedTuple):
 class Dataset(Sequence[Sample]):
     """Base of all datasets.
 
-    A subclass sets the class attributes below as literals and implements `read`.
+    A subclass sets the class attributes below as literals (they are read without importing the
+    file, as `benchmark.registry.info.DatasetInfo`) and implements `read`.
 
     Args:
         root: folder that holds the data; None for generated data.
@@ -78,8 +79,14 @@ class Dataset(Sequence[Sample]):
     """Address of a zip archive with the files of `manifests/NAME.txt`; "" where there is none."""
     licence: ClassVar[str] = ""
     """What is known of the terms of use, in words."""
+    group: ClassVar[str] = "main"
+    """`main` is what `--datasets all` means; another is usable as a name."""
     needs_root: ClassVar[bool] = True
     """Whether it is read from disk."""
+    variant_is_root: ClassVar[bool] = False
+    """Whether what stands where others have a variant is the way to the data."""
+    choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Values that options may have, where they are few: checked before a run starts."""
     variants: ClassVar[tuple[str, ...]] = ()
     """Alternative split lists or levels, the default first."""
     variant_data: ClassVar[dict[str, dict[str, Any]]] = {}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.registry import Registry
+from benchmark.registry.info import DetectorInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from detectors.base import Detector
 
-REGISTRY = Registry("detector", base="Detector", package="detectors")
+REGISTRY: Registry[DetectorInfo] = Registry("detector", base="Detector", package="detectors")
 
 
 def list_detectors(pattern: str = "*") -> list[str]:

@@ -26,7 +26,8 @@ class Detector(nn.Module):
     """Base of all detectors.
 
     A subclass sets the class attributes below as literals (they are read without importing the
-    file) and implements `forward(x: (B, C, H, W) float32) -> Prediction`.
+    file, as `benchmark.registry.info.DetectorInfo`, which has the same defaults) and implements
+    `forward(x: (B, C, H, W) float32) -> Prediction`.
     """
 
     name: ClassVar[str]
@@ -51,6 +52,8 @@ class Detector(nn.Module):
     """Smallest height and width that make sense, px; `forward` refuses less."""
     min_batch: ClassVar[int] = 1
     """Smallest training batch; 2 where maps of one pixel are normalised over the batch."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """What the argument `variant` of the constructor may be, the default first."""
     group: ClassVar[str] = "main"
     """`main` (what `--detectors all` means), `baseline` or `classical`; usable as a name, too."""
     trained: ClassVar[bool] = True

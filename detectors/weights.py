@@ -99,7 +99,7 @@ def _fitting(content: dict[str, Tensor], adapt: _Adapt) -> list[str]:
     """Names of the detectors, with default options, that these weights fit."""
     found = []
     for name in REGISTRY.names():
-        for variant in REGISTRY.get(name).data.get("variants", ("",)):
+        for variant in REGISTRY.get(name).info.variants or ("",):
             full = f"{name}:{variant}" if variant else name
             try:
                 with torch.device("meta"):  # keys and shapes without values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.registry import Registry
+from benchmark.registry.info import LossInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from detectors.base import Prediction
     from losses.base import Loss
 
-REGISTRY = Registry("loss", base="Loss", package="losses")
+REGISTRY: Registry[LossInfo] = Registry("loss", base="Loss", package="losses")
 
 
 def list_losses(pattern: str = "*") -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ class Loss(nn.Module):
 
     `forward(logits, target, epoch) -> scalar`, logits and target (B, 1, H, W), target in [0, 1],
     epoch counted from 0. Computed in float32 whatever the autocast type (calling the module sees
-    to that); finite, with a finite gradient, for empty targets and logits of +-100.
+    to that); finite, with a finite gradient, for empty targets and logits of +-100. The class
+    attributes are literals, read without importing the file: `benchmark.registry.info.LossInfo`.
     """
 
     name: ClassVar[str]
@@ -24,6 +25,14 @@ class Loss(nn.Module):
     """Where the loss was proposed."""
     source: ClassVar[str] = ""
     """arXiv number or address, and what the implementation was checked against."""
+    group: ClassVar[str] = "main"
+    """`main` is what `--losses all` means; another is usable as a name."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """What the argument `variant` of the constructor may be, the default first."""
+    variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Class attributes that are different for a variant."""
+    choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Values that options may have, where they are few: checked before a run starts."""
 
     capturable: bool = True
     """Whether a CUDA graph can hold it: its shapes depend on those of its arguments alone."""

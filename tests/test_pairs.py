@@ -29,11 +29,9 @@ LOSSES = [*list_losses(), "sls_centroid:per_target=true"]
 HEAVY = 10.0  # millions of parameters: UIU-Net, as long as all the others together
 
 detectors = [
-    pytest.param(
-        name, marks=pytest.mark.extra if data.get("cost", {}).get("parameters", 0) > HEAVY else ()
-    )
+    pytest.param(name, marks=pytest.mark.extra if info.cost.get("parameters", 0) > HEAVY else ())
     for name in REGISTRY.names()
-    if (data := REGISTRY.get(name).data).get("trained", True)
+    if (info := REGISTRY.get(name).info).trained
 ]
 each_detector = pytest.mark.parametrize("detector", detectors)
 each_loss = pytest.mark.parametrize("loss", LOSSES)

@@ -16,7 +16,9 @@ from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation import describe_protocol, list_protocols
 from benchmark.networks.source import find_run
 from benchmark.records.record import Record, RecordError, Scores, read_record
-from benchmark.registry import Entry, Registry, add_plugins
+from benchmark.registry import Entry, Registry
+from benchmark.registry import load_plugins as load_and_warn
+from benchmark.registry.info import DetectorInfo
 from benchmark.registry.names import short_dataset
 from benchmark.settings.recipe import list_recipes, read_recipe
 
@@ -56,8 +58,7 @@ def print_lists(kind: str, plugins: Path | None, console: Console) -> None:
 
 def load_plugins(folder: Path | None) -> None:
     """Register what is in a folder of plug-ins."""
-    if folder is not None:
-        add_plugins(folder, [registry for registry, _ in KINDS.values()])
+    load_and_warn(folder, [kind for kind, _ in KINDS.values()])
 
 
 def _print_detectors(console: Console) -> None:
@@ -69,13 +70,13 @@ def _print_detectors(console: Console) -> None:
         more = "what --detectors all means" if group == "main" else ""
         table.add_row(f"[bold]{group}[/]", f"[dim]{more}[/]")
         for name in names:
-            data = registry.get(name).data
-            cost = data.get("cost", {})
+            info = registry.get(name).info
+            cost = info.cost
             parameters = f"{cost['parameters']:.2f} M" if cost else ""
             macs = f"{cost['macs']:.2f} G" if cost else ""
-            size = f"{data.get('in_channels', '?')} ch, x{data.get('stride', 1)}"
-            recipe = _recipe(data.get("recipe", {})) if data.get("trained", True) else "no training"
-            facts = f"{_where(data):<30}{size:<12}{parameters:>10}{macs:>10}"
+            size = f"{info.in_channels} ch, x{info.stride}"
+            recipe = _recipe(info.recipe) if info.trained else "no training"
+            facts = f"{_where(info):<30}{size:<12}{parameters:>10}{macs:>10}"
             table.add_row(f"  {name}", escape("\n".join([facts, *([recipe] if recipe else [])])))
     console.print(table)
     console.print(
@@ -87,10 +88,10 @@ def _print_detectors(console: Console) -> None:
     console.print()
 
 
-def _where(data: dict[str, object]) -> str:
+def _where(info: DetectorInfo) -> str:
     """Venue and year."""
-    venue, year = str(data.get("venue", "")), str(data.get("year") or "")
-    return venue if year in venue else f"{venue}, {year}"
+    year = str(info.year or "")
+    return info.venue if year in info.venue else f"{info.venue}, {year}"
 
 
 def _recipe(recipe: dict[str, object]) -> str:
@@ -145,7 +146,8 @@ def _others(name: str) -> list[tuple[str, str]]:
 def _entry_rows(entry: Entry, chosen: dict[str, object]) -> Iterator[tuple[str, str]]:
     yield "about", entry.doc
     yield "file", str(entry.file)
-    for key, value in entry.data.items():
+    for key in entry.places:
+        value = getattr(entry.info, key)
         if key not in ("name", "cost", "variant_data") and value not in ("", (), {}):
             yield key.replace("_", " "), _text(value)
     if entry.options:
@@ -175,7 +177,7 @@ def _entries(registry: Registry, keys: tuple[str, ...]) -> list[tuple[str, str]]
     rows = []
     for name in registry.names():
         entry = registry.get(name)
-        facts = [f"{key}: {_text(entry.data[key])}" for key in keys if entry.data.get(key)]
+        facts = [f"{key}: {_text(value)}" for key in keys if (value := getattr(entry.info, key))]
         rows.append((name, "\n".join([entry.summary, *facts])))
     return rows
 

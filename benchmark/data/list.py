@@ -13,6 +13,7 @@ from rich.table import Table
 import datasets
 from benchmark.errors import UserError
 from benchmark.registry import Entry
+from benchmark.registry.info import DatasetInfo
 from datasets.layouts import find_places
 
 
@@ -40,36 +41,35 @@ def print_datasets(root: Path | None, console: Console) -> None:
         console.print(hint, highlight=False)
 
 
-def _rows(entry: Entry, root: Path | None) -> Iterator[tuple[str, str]]:
-    data = entry.data
-    yield "", f"[bold]{escape(str(data.get('title', entry.name)))}[/bold]: {escape(entry.summary)}"
-    variants = data.get("variants") or ("",)
+def _rows(entry: Entry[DatasetInfo], root: Path | None) -> Iterator[tuple[str, str]]:
+    info = entry.info
+    yield "", f"[bold]{escape(info.title or entry.name)}[/bold]: {escape(entry.summary)}"
+    variants = info.variants or ("",)
     for variant in variants:
-        own = data | data.get("variant_data", {}).get(variant, {})
         name = f"{entry.name}:{variant}: " if variant else ""
-        yield "images" if variant == variants[0] else "", escape(name + _sizes(own))
+        text = name + _sizes(info if not variant else entry.of_variant(variant).info)
+        yield "images" if variant == variants[0] else "", escape(text)
     for key, title in (("paper", "paper"), ("licence", "licence"), ("source", "get it")):
-        if data.get(key):
-            yield title, escape(str(data[key]))
-        for variant, own in data.get("variant_data", {}).items():
+        if value := getattr(info, key):
+            yield title, escape(value)
+        for variant, own in info.variant_data.items():
             if key in own:
                 yield "", escape(f"{variant}: {own[key]}")
-    if root is not None and data.get("needs_root", True):
+    if root is not None and info.needs_root:
         for variant in variants:
             yield "found" if variant == variants[0] else "", _found(entry, variant, root)
 
 
-def _sizes(data: dict[str, Any]) -> str:
+def _sizes(info: DatasetInfo) -> str:
     """How many images the splits of one variant have, as published."""
-    sizes = data.get("sizes", {})
-    main = [data.get("train_split", "trainval"), data.get("test_split", "test")]
-    known = [f"{split} {sizes[split]}" for split in (*main, "all") if split in sizes]
-    other = [split for split in data.get("splits", ()) if split not in main]
+    main = [info.train_split, info.test_split]
+    known = [f"{split} {info.sizes[split]}" for split in (*main, "all") if split in info.sizes]
+    other = [split for split in info.splits if split not in main]
     text = ", ".join(known) or ", ".join(main)
     return text + (f" (and {', '.join(other)})" if other else "")
 
 
-def _found(entry: Entry, variant: str, root: Path) -> str:
+def _found(entry: Entry[DatasetInfo], variant: str, root: Path) -> str:
     """What is there of one variant, in words; nothing is decoded."""
     kind = entry.load()
     label = f"{variant}: " if variant else ""

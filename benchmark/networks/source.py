@@ -52,7 +52,7 @@ def load_source(
             raise UserError(f"--weights {weights}: goes with --detector; --run {run} has its own")
         return _of_run(RunFolder(find_run(run, output_root).parent))
     assert detector is not None
-    if weights is None and detectors.REGISTRY.get(detector).data.get("trained", True):
+    if weights is None and detectors.REGISTRY.get(detector).info.trained:
         raise UserError(f"{detector} has no weights: give --weights FILE or --run")
     network = detectors.create_detector(detector, weights).eval()
     origin = "without weights" if weights is None else f"with weights {weights}"

@@ -13,9 +13,10 @@ from benchmark.errors import UserError, collecting
 from benchmark.evaluation import describe_protocol
 from benchmark.plan.job import Job
 from benchmark.records.store import RunFolder
-from benchmark.registry import Registry
-from benchmark.settings.config import TRAINING, Plan, Settings, resolve_settings
-from benchmark.settings.recipe import Recipe, read_recipe
+from benchmark.registry import Entry, Registry
+from benchmark.registry.info import DetectorInfo
+from benchmark.settings.config import TRAINING, Plan, Settings, check_values, resolve_settings
+from benchmark.settings.recipe import read_recipe
 
 NO_LOSS = "none"
 """The loss of a cell that is scored without training."""
@@ -61,8 +62,10 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
     recipe = read_recipe(plan.recipe)
     for dataset in datasets.match_datasets(plan.datasets, plan.data_root):
         for detector in _match(detectors.REGISTRY, plan.detectors):
-            data = detectors.REGISTRY.get(detector).data
-            nominal = _nominal(recipe, detector, data)
+            entry = detectors.REGISTRY.get(detector)
+            info = entry.info
+            _check_recipe(entry)
+            nominal = info.recipe | recipe.settings | _override(recipe.overrides, detector)
             settings = resolve_settings(
                 nominal, preset, _override(plan.overrides, detector), options
             )
@@ -70,12 +73,12 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
                 describe_protocol(protocol)  # refuses unknown names
             if settings.warm_loss is not None:
                 _match(losses.REGISTRY, [settings.warm_loss])  # the same
-            trained = data.get("trained", True) and settings.epochs > 0
-            chosen = _losses(plan.losses, detector, data.get("recipe", {}) if trained else None)
+            trained = info.trained and settings.epochs > 0
+            chosen = _losses(plan.losses, detector, info.recipe if trained else None)
             with collecting(problems):
                 if trained:
-                    _check_fit(detector, data, settings)
-                _check_weights(detector, data, settings)
+                    _check_fit(detector, info, settings)
+                _check_weights(detector, info, settings)
             if trained:
                 pairs = [(x, seed) for x in chosen for seed in dict.fromkeys(plan.seeds)]
             else:
@@ -97,9 +100,11 @@ def _override(overrides: dict[str, dict[str, Any]], detector: str) -> dict[str, 
     return named.get(detector.partition(":")[0], {}) | named.get(detector, {})
 
 
-def _nominal(recipe: Recipe, detector: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's settings for a detector, over the detector's own."""
-    return data.get("recipe", {}) | recipe.settings | _override(recipe.overrides, detector)
+def _check_recipe(entry: Entry[DetectorInfo]) -> None:
+    """Refuse a published recipe with what is no setting, or a value out of range."""
+    settings = {key: value for key, value in entry.info.recipe.items() if key != "loss"}
+    if settings:
+        check_values({}, settings, entry.places["recipe"])
 
 
 def _changed(settings: Settings, nominal: dict[str, Any]) -> dict[str, Any]:
@@ -138,9 +143,9 @@ def _losses(
     return found
 
 
-def _check_fit(detector: str, data: dict[str, Any], settings: Settings) -> None:
+def _check_fit(detector: str, info: DetectorInfo, settings: Settings) -> None:
     """Refuse crops and batches that this detector cannot be trained with."""
-    stride, smallest = data.get("stride", 1), data.get("min_size", 1)
+    stride, smallest = info.stride, info.min_size
     crop, batch = settings.crop_size, settings.batch_size
     if crop % stride or crop < smallest:
         fit = max(stride, -(-smallest // stride) * stride)  # the smallest good size
@@ -150,20 +155,19 @@ def _check_fit(detector: str, data: dict[str, Any], settings: Settings) -> None:
             smallest > stride
         )
         raise UserError(f"--crop-size {crop}: {detector} needs {', '.join(needs)}, e.g. {good}")
-    if batch < data.get("min_batch", 1):
+    if batch < info.min_batch:
         raise UserError(
             f"--batch-size {batch}: {detector} normalises over the batch and needs at least "
-            f"{data['min_batch']}"
+            f"{info.min_batch}"
         )
 
 
-def _check_weights(detector: str, data: dict[str, Any], settings: Settings) -> None:
+def _check_weights(detector: str, info: DetectorInfo, settings: Settings) -> None:
     """Refuse to score random weights, and to load weights into what has none."""
-    trained = data.get("trained", True)
-    if trained and settings.epochs == 0 and settings.weights is None:
+    if info.trained and settings.epochs == 0 and settings.weights is None:
         raise UserError(
             f"--epochs 0 scores without training: {detector} needs --weights FILE, "
             "or train it for one epoch or more"
         )
-    if not trained and settings.weights is not None:
+    if not info.trained and settings.weights is not None:
         raise UserError(f"--weights: {detector} is not trained, it has no weights")

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+import datasets
 import detectors
 import losses
 from benchmark.errors import UserError, first_line
@@ -36,7 +37,7 @@ def main() -> None:
     args = parser.parse_args()
     answer = take_output()  # what constructors print is no answer
     if args.plugins is not None:
-        add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY])
+        add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     problems = [_try("detector", name, _detector, args.weights) for name in args.detector]
     problems += [_try("loss", name, losses.create_loss) for name in args.loss]
     json.dump([problem for problem in problems if problem], answer)

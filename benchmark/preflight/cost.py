@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import detectors
 from benchmark.plan.job import Job
+from benchmark.registry.info import Cost
 from benchmark.settings.config import Settings
 
 BYTES = 4
@@ -12,18 +13,18 @@ _STATES = {"adam": 2, "adamw": 2}
 """Numbers that an optimizer keeps for each weight, where it is not one."""
 
 
-def declared(detector: str) -> dict[str, float]:
+def declared(detector: str) -> Cost:
     """`Detector.cost`; that of the default options, whatever the name says, and empty for what
     declares none."""
-    return detectors.REGISTRY.get(detector).data.get("cost", {})
+    return detectors.REGISTRY.get(detector).info.cost
 
 
-def sure(detector: str) -> dict[str, float]:
+def sure(detector: str) -> Cost:
     """The same, but empty where options may make the detector smaller than it declares."""
     entry, chosen = detectors.REGISTRY.parse(detector)
     variant = chosen.pop("variant", None)
-    known = variant is None or "cost" in entry.data.get("variant_data", {}).get(variant, {})
-    return entry.data.get("cost", {}) if known and not chosen else {}
+    known = variant is None or "cost" in entry.info.variant_data.get(variant, {})
+    return entry.info.cost if known and not chosen else {}
 
 
 def parameters(job: Job) -> float:

@@ -81,8 +81,8 @@ def survey(name: str, root: Path | None, problems: list[str]) -> Survey | None:
     Returns:
         None if a split is not there at all.
     """
-    data = datasets.REGISTRY.get(name).data
-    splits = data.get("train_split", "trainval"), data.get("test_split", "test")
+    info = datasets.REGISTRY.get(name).info
+    splits = info.train_split, info.test_split
     found = []
     for split in splits:
         with collecting(problems):

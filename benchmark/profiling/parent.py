@@ -39,6 +39,7 @@ from benchmark.execute.events import parse_event
 from benchmark.execute.process import child_variables, describe_exit, end_child, start_child
 from benchmark.records.record import Profile, RecordError, read_profile, timestamp
 from benchmark.records.store import write_atomic
+from benchmark.registry.info import PublishedCost
 
 PATIENCE = 10.0
 """Seconds that a process gets to leave after its standard input was closed."""
@@ -208,10 +209,10 @@ def _source(name: str) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _published(name: str) -> dict[str, Any]:
+def _published(name: str) -> PublishedCost:
     """What a detector's file says of its published size; nothing where options differ."""
     entry, options = detectors.REGISTRY.parse(name)
-    return {} if options.keys() - {"variant"} else entry.data.get("published_cost", {})
+    return {} if options.keys() - {"variant"} else entry.info.published_cost
 
 
 def _run(

@@ -17,7 +17,7 @@ def sets_below(root: Path | None, name: str) -> list[str]:
     found = []
     for other in datasets.REGISTRY.names():
         entry = datasets.REGISTRY.get(other)
-        if other == own or entry.data.get("variant_is_root"):
+        if other == own or entry.info.variant_is_root:
             continue
         try:
             datasets.find_listing(other, root, entry.load().test_split)

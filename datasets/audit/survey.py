@@ -92,7 +92,7 @@ def survey(name: str, root: Path | None, track: Track) -> Survey:
     with ThreadPoolExecutor(cpu_count()) as pool:  # decoders do not hold Python's lock
         waiting = [pool.submit(_look, item, tuple(where)) for item, where in splits.items()]
         pictures = [future.result() for future in track(waiting, f"images of {name} read")]
-    sizes = entry.data.get("sizes", {})
+    sizes = entry.info.sizes
     return Survey(name, kind.train_split, kind.test_split, sizes, listings, failures, pictures)
 
 

@@ -57,7 +57,7 @@ def summaries(names: Sequence[str]) -> list[Summary]:
     for name in names:
         loss = create_loss(name)
         values = (loss(logits, mask, EPOCH).item() for logits in maps)
-        found.append(Summary(name, REGISTRY.get(name).data["paper"], _over(loss), *values))
+        found.append(Summary(name, REGISTRY.get(name).info.paper, _over(loss), *values))
     return found
 
 

@@ -38,7 +38,7 @@ def contents(root: Path, console: Console) -> dict[str, str | bytes]:
     lines, held_out_lines = compare(ours, real), compare(ours, held_out)
     levels = [
         read_set(f"{ours.name}:{level}@{ours.split}", None, console)
-        for level in ours.entry.data.get("variants", ())
+        for level in ours.entry.info.variants
     ]
     with drawing():
         figure = png(comparison_figure(ours, real, lines, only_first=True))

@@ -171,9 +171,8 @@ def test_one_folder_has_one_name(tmp_path, monkeypatch):
 
 
 def test_a_path_needs_no_data_root():
-    data = datasets.REGISTRY.get("folder:/").data
-    assert data["needs_root"] is False
-    assert datasets.REGISTRY.get("folder").data.get("needs_root", True)
+    assert datasets.REGISTRY.get("folder:/").info.needs_root is False
+    assert datasets.REGISTRY.get("folder").info.needs_root
 
 
 @given(st.text(min_size=1, max_size=30))

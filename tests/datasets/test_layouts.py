@@ -50,7 +50,7 @@ def test_every_set_of_files_has_a_layout_here():
     tested = {name.partition(":")[0] for name, _, _ in LAYOUTS.values()} | {"folder"}
     read = {
         name for name in datasets.REGISTRY.names()
-        if datasets.REGISTRY.get(name).data.get("needs_root", True)
+        if datasets.REGISTRY.get(name).info.needs_root
     }  # fmt: skip
     assert tested == read
 

@@ -29,11 +29,7 @@ def check_samples(samples):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        n
-        for n in datasets.list_datasets()
-        if not datasets.REGISTRY.get(n).data.get("needs_root", True)
-    ],
+    [n for n in datasets.list_datasets() if not datasets.REGISTRY.get(n).info.needs_root],
 )
 def test_generated_sets_keep_the_contract(name):
     kind = datasets.REGISTRY.get(name).load()

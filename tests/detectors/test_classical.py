@@ -54,9 +54,9 @@ def response(name: str, image: torch.Tensor, **options) -> np.ndarray:
 def test_declares_itself_classical_without_import(name):
     entry = REGISTRY.get(name)
     expected = {"group": "classical", "trained": False, "recipe": {}, "in_channels": 1}
-    assert {key: entry.data[key] for key in expected} == expected
-    assert entry.data["year"] >= 1993
-    assert all(entry.data[key] for key in ("paper", "venue", "source"))
+    assert {key: getattr(entry.info, key) for key in expected} == expected
+    assert entry.info.year >= 1993
+    assert all(getattr(entry.info, key) for key in ("paper", "venue", "source"))
     assert entry.doc
     model = create_detector(name)
     assert list(model.parameters()) == []

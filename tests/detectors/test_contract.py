@@ -23,9 +23,9 @@ from losses import list_losses
 NAMES = [
     f"{name}:{variant}" if variant else name
     for name in REGISTRY.names()
-    for variant in REGISTRY.get(name).data.get("variants", (None,))
+    for variant in REGISTRY.get(name).info.variants or (None,)
 ]
-TRAINED = [name for name in NAMES if REGISTRY.get(name).data.get("trained", True)]
+TRAINED = [name for name in NAMES if REGISTRY.get(name).info.trained]
 RECIPE = {
     "optimizer": str,
     "lr": float,
@@ -79,12 +79,12 @@ def test_data_is_complete_and_readable_without_import(name):
     assert issubclass(cls, Detector)
     assert cls.name == name
     for key in ("in_channels", "mean", "std"):
-        assert entry.data[key] == getattr(cls, key), f"{key} must be a literal"
+        assert getattr(entry.info, key) == getattr(cls, key), f"{key} must be a literal"
     assert inspect.getdoc(cls)
     if entry.module is None:  # a plug-in need not have a paper
         return
     for key in ("paper", "venue", "year", "source"):
-        assert entry.data[key], f"{key} is empty"
+        assert getattr(entry.info, key), f"{key} is empty"
     if not cls.trained:
         return
     assert {key: type(value) for key, value in cls.recipe.items()} == RECIPE
@@ -95,9 +95,9 @@ def test_data_is_complete_and_readable_without_import(name):
     assert cls.cost, "cost is empty: parameters (millions), macs (giga), activations (millions)"
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if REGISTRY.get(name).data.get("cost")])
+@pytest.mark.parametrize("name", [name for name in NAMES if REGISTRY.get(name).info.cost])
 def test_declared_cost_is_the_measured_one(name):
-    cost = REGISTRY.get(name).data["cost"]
+    cost = REGISTRY.get(name).info.cost
     macs, _ = count_macs(name)
     assert cost == {
         "parameters": round(count_parameters(built(name)) / 1e6, 3),
@@ -112,9 +112,9 @@ def test_instance_data_fits_the_input(name):
     assert len(model.mean) == len(model.std) == model.in_channels
     assert all(0 <= m <= 1 for m in model.mean)
     assert all(0 < s <= 1 for s in model.std)
-    declared = REGISTRY.get(name).data
+    declared = REGISTRY.get(name).info
     for key in ("in_channels", "mean", "std", "stride", "min_size", "min_batch"):
-        assert getattr(model, key) == declared.get(key, getattr(Detector, key, None)), key
+        assert getattr(model, key) == getattr(declared, key), key
 
 
 @each_detector
@@ -166,7 +166,7 @@ def test_smallest_image(name):
     assert model(x).logits.shape == (1, 1, least, least)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if REGISTRY.get(n).data.get("min_size", 1) > 1])
+@pytest.mark.parametrize("name", [n for n in NAMES if REGISTRY.get(n).info.min_size > 1])
 def test_smaller_images_are_refused(name):
     model = make(name).eval()
     size = model.min_size - 1

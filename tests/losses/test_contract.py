@@ -49,8 +49,8 @@ def test_data_is_complete(name):
     cls = entry.load()
     assert issubclass(cls, Loss)
     assert cls.name == name
-    assert entry.data["paper"] == cls.paper != ""
-    assert entry.data["source"] == cls.source != ""
+    assert entry.info.paper == cls.paper != ""
+    assert entry.info.source == cls.source != ""
     assert inspect.getdoc(cls)
 
 

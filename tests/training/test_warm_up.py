@@ -20,7 +20,7 @@ from benchmark.warm_up import WarmUp
 from detectors.base import Detector, Prediction
 
 TRAINED = [name for name in detectors.REGISTRY.match(["*"])
-           if detectors.REGISTRY.get(name).data.get("trained", True)]  # fmt: skip
+           if detectors.REGISTRY.get(name).info.trained]  # fmt: skip
 
 
 @pytest.fixture

@@ -53,15 +53,15 @@ def print_comparison(a: NamedSet, b: NamedSet, lines: dict[str, Line], console: 
 
 
 def _facts(subject: NamedSet) -> dict[str, str]:
-    images, about = subject.statistics.images, subject.entry.data
+    images, about = subject.statistics.images, subject.entry.info
     parts = ", ".join(f"{part} {count}" for part, count in subject.parts.items())
     depths = sorted({sample.image.dtype.itemsize * 8 for sample in subject.samples})
     bits = " and ".join(map(str, depths))
     found = {
         "data set": f"{subject.name}: {subject.entry.summary}",
-        "paper": about.get("paper", ""),
-        "source": about.get("source", ""),
-        "splits": ", ".join(about.get("splits", ())),
+        "paper": about.paper,
+        "source": about.source,
+        "splits": ", ".join(about.splits),
         "images": f"{len(subject.samples)} ({parts}), stored in {bits} bits",
         "targets": f"{len(subject.statistics.targets.area)}; "
         f"images without any: {int((images.targets == 0).sum())}",

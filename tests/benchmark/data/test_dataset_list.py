@@ -33,14 +33,13 @@ def test_every_set_with_its_facts(listed):
     code, lines = listed()
     assert code == 0
     for name in datasets.REGISTRY.names():
-        data = datasets.REGISTRY.get(name).data
+        info = datasets.REGISTRY.get(name).info
         about = "\n".join(of(name, lines))
         for key in ("title", "paper", "licence", "source"):
-            assert data.get(key, "") in about
-        sizes = data.get("sizes", {})
-        for split in {data.get("train_split", "trainval"), "test"} & set(sizes):
-            assert f"{split} {sizes[split]}" in about
-        for variant in data.get("variants", ()):
+            assert getattr(info, key) in about
+        for split in {info.train_split, "test"} & set(info.sizes):
+            assert f"{split} {info.sizes[split]}" in about
+        for variant in info.variants:
             assert f"{name}:{variant}" in about
     assert not any(line.startswith("found") for line in lines)
     assert "With --data-root DIR" in lines[-1]

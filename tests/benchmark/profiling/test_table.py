@@ -184,7 +184,7 @@ def test_a_table_of_untrained_rows_only(tmp_path: Path) -> None:
 
 
 def test_cost_table(tmp_path: Path) -> None:
-    published = detectors.REGISTRY.get("mshnet").data["published_cost"]
+    published = detectors.REGISTRY.get("mshnet").info.published_cost
     profiles = [
         make_profile(published=published),
         make_profile(published=published, fused=True, folded="40 of 40", warning="150% of a core"),

@@ -1,5 +1,7 @@
 """The registry: found by scan, read without import, errors with the nearest name."""
 
+import inspect
+
 import pytest
 
 import datasets
@@ -7,6 +9,10 @@ import detectors
 import losses
 from benchmark.errors import UserError
 from benchmark.registry import Registry, add_plugins
+from benchmark.registry.info import INFOS
+from datasets.file_dataset import FileDataset
+from detectors.base import Detector
+from losses.base import Loss
 
 ALL = (detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY)
 
@@ -92,8 +98,8 @@ def test_plugin_inherits_data_and_kind(fresh, tmp_path):
     )
     assert add_plugins(tmp_path, [fresh]) == ["mine"]
     entry = fresh.get("mine")
-    assert entry.data["stride"] == 16
-    assert entry.data["venue"] == "here"
+    assert entry.info.stride == 16
+    assert entry.info.venue == "here"
     assert entry.doc == "Mine."
     assert fresh.create("mine").stride == 16
 
@@ -110,7 +116,7 @@ def test_base_in_a_later_file_is_found(fresh, tmp_path):
     (tmp_path / "a.py").write_text("class First(Last):\n    name = 'first'\n")
     (tmp_path / "b.py").write_text("class Last(Detector):\n    stride = 8\n")
     assert add_plugins(tmp_path, [fresh]) == ["first"]
-    assert fresh.get("first").data["stride"] == 8
+    assert fresh.get("first").info.stride == 8
 
 
 @pytest.mark.parametrize(
@@ -134,6 +140,16 @@ def test_missing_plugin_folder(fresh, tmp_path):
         add_plugins(tmp_path / "none", [fresh])
 
 
+@pytest.mark.parametrize("base", [Detector, Loss, FileDataset], ids=lambda base: base.__name__)
+def test_defaults_of_the_information_are_those_of_the_base_class(base):
+    kind = next(k for k in INFOS if k in base.__name__.lower())
+    fields = INFOS[kind].model_fields
+    defaults = {key: field.default for key, field in fields.items() if key != "name"}
+    assert {key: getattr(base, key) for key in defaults} == defaults
+    stated = {k: v for part in base.__mro__ for k, v in inspect.get_annotations(part).items()}
+    assert {key for key, kind in stated.items() if str(kind).startswith("ClassVar")} <= set(fields)
+
+
 @pytest.mark.parametrize("registry", ALL, ids=lambda r: r.kind)
 def test_literal_data_equals_the_class(registry):
     """What is read from the source is what the class has."""
@@ -141,6 +157,6 @@ def test_literal_data_equals_the_class(registry):
         entry = registry.get(name)
         kind = entry.load()
         assert entry.doc
-        for key, value in entry.data.items():
-            if not key.startswith("_"):
-                assert getattr(kind, key) == value, (name, key)
+        for key in type(entry.info).model_fields:
+            if key in entry.places or hasattr(kind, key):  # only sets of files have folders
+                assert getattr(kind, key) == getattr(entry.info, key), (name, key)

@@ -78,7 +78,7 @@ def test_overrides_of_a_recipe_reach_variants_and_are_no_change(tmp_path):
 def test_what_no_paper_has_is_off_in_their_recipes(tmp_path):
     """A warm-up by another loss and a prior on the output are ours: `quick` needs them."""
     every = [name for name in detectors.REGISTRY.match(["*"])
-             if detectors.REGISTRY.get(name).data.get("trained", True)]  # fmt: skip
+             if detectors.REGISTRY.get(name).info.trained]  # fmt: skip
     for recipe in ("published", "mshnet", "basicirstd"):
         for name in every:
             (cell,) = cells(tmp_path, recipe, name)
@@ -147,9 +147,7 @@ def test_a_recipe_of_ones_own(tmp_path):
     path.write_text("about: short\nepochs: 7\noptimizer: adam\nlr: 0.001\n")
     (cell,) = cells(tmp_path, str(path), "acm")
     assert (cell.job.recipe, cell.job.settings.epochs) == ("mine", 7)
-    assert (
-        cell.job.settings.batch_size == detectors.REGISTRY.get("acm").data["recipe"]["batch_size"]
-    )
+    assert cell.job.settings.batch_size == detectors.REGISTRY.get("acm").info.recipe["batch_size"]
 
 
 def test_tables_say_what_departs_from_the_recipe(tmp_path):

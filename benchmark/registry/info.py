@@ -1,0 +1,131 @@
+"""What plug-ins declare about themselves, typed; importing this needs no torch.
+
+What each field means is said at the base classes (`detectors.base.Detector`, `losses.base.Loss`,
+`datasets.base.Dataset`), which have the same defaults (a test compares them).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+)
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+DEFAULT_GROUP = "main"
+"""The group that `all` means."""
+
+Texts = Annotated[tuple[str, ...], Field(strict=False)]  # not strict: a list will do
+Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+Values = Annotated[tuple[Any, ...], Field(strict=False)]
+
+
+class Cost(TypedDict, total=False):
+    """Size of a network, by our count: all three keys, or none."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    parameters: NonNegativeFloat
+    macs: NonNegativeFloat
+    activations: NonNegativeFloat
+
+
+class PublishedCost(TypedDict, total=False):
+    """Size of a network as printed."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    parameters: NonNegativeFloat
+    flops: NonNegativeFloat
+    source: str
+    difference: str
+
+
+class PluginInfo(BaseModel):
+    """What plug-ins of every kind declare."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    paper: str = ""
+    source: str = ""
+    group: str = DEFAULT_GROUP
+    variants: Texts = ()
+    variant_data: dict[str, dict[str, Any]] = {}
+    choices: dict[str, Values] = {}
+
+    def replaced(self, own: dict[str, Any]) -> Self:
+        """The same with other values for some fields.
+
+        Raises:
+            ValidationError: a value that its field does not take.
+        """
+        declared = {key: getattr(self, key) for key in self.model_fields_set}
+        return type(self)(**declared | own)
+
+
+class DetectorInfo(PluginInfo):
+    """What a detector declares."""
+
+    venue: str = ""
+    year: NonNegativeInt = 0
+    in_channels: PositiveInt = 3
+    mean: Numbers = (0.485, 0.456, 0.406)
+    std: Numbers = (0.229, 0.224, 0.225)
+    stride: PositiveInt = 1
+    min_size: PositiveInt = 1
+    min_batch: PositiveInt = 1
+    trained: bool = True
+    recipe: dict[str, Any] = {}  # checked where the settings are known: see `plan.matrix`
+    cost: Cost = {}
+    published_cost: PublishedCost = {}
+    outputs: Texts = ()
+    fusion: str = ""
+    unused: Texts = ()
+
+    @field_validator("cost")
+    @classmethod
+    def _all_or_none(cls, cost: Cost) -> Cost:
+        missing = Cost.__annotations__.keys() - cost.keys()
+        if cost and missing:
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return cost
+
+
+class LossInfo(PluginInfo):
+    """What a loss declares."""
+
+    capturable: bool = True
+
+
+class DatasetInfo(PluginInfo):
+    """What a data set declares; the last four are of those that are files."""
+
+    title: str = ""
+    archive: str = ""
+    licence: str = ""
+    needs_root: bool = True
+    variant_is_root: bool = False
+    splits: Texts = ("trainval", "test")
+    sizes: dict[str, NonNegativeInt] = {}
+    train_split: str = "trainval"
+    test_split: str = "test"
+    folders: Texts = ()
+    image_folders: Texts = ("images",)
+    mask_folders: Texts = ("masks",)
+    lists: dict[str, Texts] = {}
+
+
+INFOS: dict[str, type[PluginInfo]] = {
+    "detector": DetectorInfo,
+    "loss": LossInfo,
+    "dataset": DatasetInfo,
+}
+"""By the kind of a registry."""
