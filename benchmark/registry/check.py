@@ -86,8 +86,7 @@ class Check:
                 yield (
                     f"{place}: no such attribute of a {self.kind}; "
                     f"{did_you_mean(attribute.name, type(self.base).model_fields)}"
-                    f"one of the class's own is written _{attribute.name} or "
-                    f"{attribute.name.upper()}"
+                    f"if it is your own: {attribute.name.upper()} or _{attribute.name}"
                 )
             del self.own[attribute.name]
 
@@ -99,7 +98,7 @@ class Check:
         their names must be unlike those of all fields: a typo is more likely.
         """
         name = attribute.name
-        if name in self.known | _TORCHS or name.startswith("_") or not name.islower():
+        if name in self.known | _TORCHS or name.startswith("_") or name.isupper():
             return True
         near = did_you_mean(name, type(self.base).model_fields)
         return not near and (attribute.annotated or attribute.value is UNKNOWN)

@@ -75,8 +75,8 @@ class Family:
         return f"{file.module}.{text.name}" in self._known
 
     def is_base(self, file: SourceFile, text: ClassText) -> bool:
-        """Whether another class derives from this one."""
-        return f"{file.module}.{text.name}" in self._parents
+        """Whether a class is there to derive from: the kind's own, or another's base."""
+        return f"{file.module}.{text.name}" in {self.root, *self._parents}
 
     def parent(self, file: SourceFile, text: ClassText) -> str | None:
         """Full name of the first base that is of the kind."""

@@ -19,6 +19,7 @@ from tests.e2e.commands import ROOT, command
         ["list"],
         ["--dry-run"],
         ["list", "protocols"],
+        ["list", "--plugins", "tests/plugins"],
         ["report", "--help"],
         ["datasets", "--help"],
         ["datasets", "list"],
