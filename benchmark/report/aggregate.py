@@ -18,7 +18,7 @@ from benchmark.records.record import Profile, Record, RecordError, Scores, read_
 from benchmark.registry.names import short_dataset
 from benchmark.report.collapse import Collapse, collapses
 from benchmark.report.operating import Point, curve_numbers
-from benchmark.report.uncertainty import Study, study
+from benchmark.report.significance import Study, study
 from benchmark.settings.config import Settings
 
 # Settings that tell where a run ran, not what was computed: runs that differ in nothing else may

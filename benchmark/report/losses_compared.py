@@ -4,7 +4,7 @@ Initial weights follow from (seed, detector), data order and augmentation from (
 neither from the loss. So with equal settings the difference between two losses is one number a
 seed, and the interval of its mean is Student's over these differences (n - 1 degrees of freedom,
 `benchmark.report.power.half_width`). It tells what OTHER SEEDS would change, of the same detectors
-and on the same test images; what other images would change is in `statistics`.
+and on the same test images; what other images would change is in `significance`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import io
 
 from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import COLUMNS, DASH, Column, label_titles, labels, title
+from benchmark.report.significance import PARTS, Comparison, rankings
 from benchmark.report.tables import markdown_cell
-from benchmark.report.uncertainty import PARTS, Comparison, rankings
 
 _MANY = 45  # pairs of ten methods; more are left to the file
 _SHOWN = [column for column in COLUMNS if column.key in PARTS]

@@ -41,7 +41,7 @@ from benchmark.report.losses_compared import (
     headers,
     lines,
 )
-from benchmark.report.uncertainty import PARTS
+from benchmark.report.significance import PARTS
 
 # What a narrow terminal does without, first to go first; the files always have everything.
 _DISPENSABLE = (

@@ -19,12 +19,12 @@ from benchmark.report.figures import overview_figure, training_figure
 from benchmark.report.latex import latex
 from benchmark.report.operating import Point
 from benchmark.report.sensitivity_figure import sensitivity_figure
+from benchmark.report.significance import rankings
 from benchmark.report.style import Style
 from benchmark.report.tables import csv_text, markdown, print_tables
-from benchmark.report.uncertainty import rankings
 from tests.benchmark.report.test_report_sweep import CURVE, make_record, score_also, write
 from tests.benchmark.report.test_sensitivity import FALSE_ALARMS, TARGETS, with_outcomes
-from tests.benchmark.report.test_uncertainty import scored
+from tests.benchmark.report.test_significance import scored
 from tests.e2e.commands import ROOT, run
 
 ABLATION = ROOT / "results" / "reference" / "sirst-ablation"

@@ -14,12 +14,12 @@ from benchmark.report.columns import COLUMNS, alike, marks, title
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.figures import overview_figure
 from benchmark.report.latex import latex
+from benchmark.report.significance import rankings
 from benchmark.report.statistics_page import pairs_csv
 from benchmark.report.style import Style
 from benchmark.report.tables import csv_text, markdown, print_tables
-from benchmark.report.uncertainty import rankings
 from tests.benchmark.report.test_report_sweep import make_record, write
-from tests.benchmark.report.test_uncertainty import scored
+from tests.benchmark.report.test_significance import scored
 
 WARNING = "NO COMPARISON: rows differ in lr, optimizer"
 

@@ -41,8 +41,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, ndtri
 
-from benchmark.report import statistics
-from benchmark.report.statistics import (
+from benchmark.report import resampling
+from benchmark.report.resampling import (
     Interval,
     Problem,
     Ratio,
@@ -154,12 +154,12 @@ def test_many_quiet_images_give_the_textbook_interval() -> None:
 
 
 def test_resamples_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "_BLOCK", 20)  # several blocks, the last one not full
+    monkeypatch.setattr(resampling, "_BLOCK", 20)  # several blocks, the last one not full
     rng = np.random.default_rng(1)
     whole = rng.integers(1, 9, (2, 7))
     part = rng.binomial(whole, 0.6)
     draws = rng.multinomial(7, np.full(7, 1 / 7), 5)
-    angles, errors = statistics._angles(part, whole, draws)
+    angles, errors = resampling._angles(part, whole, draws)
     for draw, angle, error in zip(draws, angles, errors, strict=True):
         drawn = np.repeat(np.arange(7), draw)
         resample = Ratio(part[:, drawn], whole[:, drawn])

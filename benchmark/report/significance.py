@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.records.record import ImageScore
-from benchmark.report.statistics import (
+from benchmark.report.resampling import (
     Interval,
     Problem,
     Ranked,

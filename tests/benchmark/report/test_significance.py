@@ -15,10 +15,10 @@ from benchmark.records.record import Record
 from benchmark.report.aggregate import Collection, collect
 from benchmark.report.columns import notes
 from benchmark.report.latex import latex
-from benchmark.report.statistics import estimate
+from benchmark.report.resampling import estimate
+from benchmark.report.significance import PARTS, rankings, ratio_of
 from benchmark.report.statistics_page import pairs_csv, statistics_markdown
 from benchmark.report.tables import csv_text, markdown
-from benchmark.report.uncertainty import PARTS, rankings, ratio_of
 from tests.benchmark.report.test_report_sweep import make_record, write
 
 IMAGES = 40

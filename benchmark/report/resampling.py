@@ -11,7 +11,7 @@ Assumed throughout: the images are independent draws from what the methods will 
 one video are not; then intervals are too narrow and p values too small.
 
 All results follow from the arguments alone (`seed` sets the random draws). How often the
-intervals cover and the tests err was simulated: see tests/benchmark/test_statistics.py.
+intervals cover and the tests err was simulated: see tests/benchmark/report/test_resampling.py.
 """
 
 from __future__ import annotations
