@@ -7,9 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.errors import UserError
-from benchmark.report.aggregate import Collection, collect
+from benchmark.report.collect import collect
 from benchmark.report.columns import title
 from benchmark.report.latex import latex
+from benchmark.report.model import Collection
 from benchmark.report.operating import Point
 from benchmark.report.tables import csv_text, markdown, print_tables
 

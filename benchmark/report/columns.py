@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmark.records.record import Profile
-from benchmark.report.aggregate import Row, Summary, Table, show
 from benchmark.report.collapse import constant_iou
+from benchmark.report.differences import show
+from benchmark.report.model import Row, Summary, Table
 from benchmark.report.operating import BUDGETS
 
 DASH = "—"

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 from benchmark.records.record import Curve
-from benchmark.report.aggregate import Row, Table
 from benchmark.report.layout import (
     entitle,
     figure_title,
@@ -20,6 +19,7 @@ from benchmark.report.layout import (
     look_of,
     panels_of,
 )
+from benchmark.report.model import Row, Table
 from benchmark.report.operating import attainable, pd_at, precision_recall, roc
 from benchmark.report.style import COLUMN, PAGE, Line, Style, new_figure, tidy
 

@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.aggregate import Row, Run, Table
 from benchmark.report.collapse import watched_iou
 from benchmark.report.layout import (
     entitle,
@@ -20,6 +19,7 @@ from benchmark.report.layout import (
     look_of,
     panels_of,
 )
+from benchmark.report.model import Row, Run, Table
 from benchmark.report.style import (
     COLUMN,
     PAGE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import (
     CURVE_CAPTION,
     CURVE_COLUMNS,
@@ -22,6 +21,7 @@ from benchmark.report.columns import (
     notes,
     printed,
 )
+from benchmark.report.model import Collection, Row, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.aggregate import Row, Table
+from benchmark.report.model import Row, Table
 from benchmark.report.style import Line, Style, loss_label
 
 _TOGETHER = 6  # methods that can be told apart in one panel

@@ -16,8 +16,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import COLUMNS, DASH, Column
+from benchmark.report.model import Collection, Row, Table
 from benchmark.report.power import half_width, pairs_needed
 
 _SHOWN = [column for column in COLUMNS if column.key in ("iou", "pd", "fa")]

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark.figures.pixels import stretch
-from benchmark.report.aggregate import Row, Table
 from benchmark.report.layout import entitle
+from benchmark.report.model import Row, Table
 from benchmark.report.style import PAGE, loss_label, new_figure
 
 _THRESHOLD = 0.5

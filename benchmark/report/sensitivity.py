@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from benchmark.records.record import Scores
-from benchmark.report.aggregate import Collection, Row, Run, Summary, Table
 from benchmark.report.columns import DASH, label_titles, labels
+from benchmark.report.model import Collection, Row, Run, Summary, Table
 
 MISSES = ("unseen", "merged", "shifted")
 
@@ -95,10 +94,7 @@ class Sensitivity:
 
     def summary(self, key: Key) -> Summary | None:
         values = self.values(key)
-        if not values:
-            return None
-        std = statistics.stdev(values) if len(values) > 1 else None
-        return Summary(statistics.fmean(values), std, len(values))
+        return Summary.of(values) if values else None
 
 
 def sensitivities(table: Table) -> list[Sensitivity]:

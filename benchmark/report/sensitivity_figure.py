@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from benchmark.report.aggregate import Table
 from benchmark.report.layout import entitle, figure_title, limiting
+from benchmark.report.model import Table
 from benchmark.report.sensitivity import (
     ALL,
     CONTRASTS,

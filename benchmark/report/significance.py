@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.records.record import ImageScore
+from benchmark.report.model import Comparison, Row, Study, Table, incomparable
 from benchmark.report.resampling import (
-    Interval,
     Problem,
     Ranked,
     Ratio,
@@ -22,12 +21,6 @@ from benchmark.report.resampling import (
     mean_ranks,
     paired_test,
 )
-
-if TYPE_CHECKING:
-    from benchmark.report.aggregate import Row, Table
-
-LEVEL = 0.05
-"""Methods are told apart where the adjusted p value is below, and the seeds agree."""
 
 _Count = Callable[[ImageScore], float]
 PARTS: dict[str, tuple[_Count, _Count]] = {
@@ -40,38 +33,6 @@ PARTS: dict[str, tuple[_Count, _Count]] = {
 """Metric -> the two counts of an image whose sums it is the ratio of; nIoU averages them."""
 HIGHER = {key: key != "fa" for key in PARTS}
 """Whether a larger number is better."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods on the same images."""
-
-    first: Row
-    second: Row
-    difference: float  # first - second
-    p: float
-    adjusted: float  # by Holm over all pairs of the table for this metric
-    seeds_won: tuple[int, int] | None  # of the seeds that both have: (first better, all)
-
-    @property
-    def seeds_agree(self) -> bool:
-        """Whether one method is the better one with every seed; True where seeds tell nothing."""
-        return self.seeds_won is None or self.seeds_won[0] in (0, self.seeds_won[1])
-
-    @property
-    def told_apart(self) -> bool:
-        """Whether the test images say that they differ, and no seed says otherwise."""
-        return self.adjusted < LEVEL and self.seeds_agree
-
-
-@dataclass
-class Study:
-    """The statistics of one table; metrics that it lacks are left out."""
-
-    intervals: dict[str, dict[int, Interval]] = field(default_factory=dict)  # key -> row number
-    comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
-    alike: dict[str, set[int]] = field(default_factory=dict)
-    """Rows that cannot be told from the best one, which is not among them."""
 
 
 def ratio_of(row: Row, key: str) -> Ratio | None:
@@ -93,44 +54,51 @@ def ratio_of(row: Row, key: str) -> Ratio | None:
     return Ratio(part, whole)
 
 
-def study(table: Table) -> Study:
+def study(rows: Sequence[Row]) -> Study:
     """Intervals of all methods and tests of all pairs, from the per-image counts of the records.
 
-    No pair with a collapsed row, and none in a table that compares nothing.
+    No pair with a collapsed row, and none where the rows may not be compared.
     """
-    found = Study()
+    intervals, comparisons, alike = {}, {}, {}
+    compared = not incomparable(rows)
     for key in PARTS:
-        ratios = {n: ratio_of(row, key) for n, row in enumerate(table.rows)}
+        ratios = {n: ratio_of(row, key) for n, row in enumerate(rows)}
         known = {n: ratio for n, ratio in ratios.items() if ratio is not None and ratio.whole.any()}
         if not known:
             continue
-        found.intervals[key] = {n: interval(ratio) for n, ratio in known.items()}
-        known = {n: ratio for n, ratio in known.items() if table.rows[n].ranked}
-        same = len({ratio.whole.shape[1] for ratio in known.values()}) == 1
-        if len(known) < 2 or not same or table.incomparable:
-            continue
-        pairs = list(combinations(known, 2))
-        raw = [float(paired_test(known[a], known[b])) for a, b in pairs]
-        adjusted = dict(zip(pairs, holm(raw), strict=True))
-        values = {n: estimate(ratio) for n, ratio in known.items()}
-        found.comparisons[key] = [
-            Comparison(
-                first=table.rows[a],
-                second=table.rows[b],
-                difference=values[a] - values[b],
-                p=p,
-                adjusted=adjusted[a, b],
-                seeds_won=_seeds_won(table.rows[a], table.rows[b], key),
-            )
-            for (a, b), p in zip(pairs, raw, strict=True)
-        ]
-        best = (max if HIGHER[key] else min)(values, key=lambda n: values[n])
-        found.alike[key] = {
-            a if b == best else b
-            for (a, b), pair in zip(pairs, found.comparisons[key], strict=True)
-            if best in (a, b) and not pair.told_apart
-        }
-    return found
+        intervals[key] = {n: interval(ratio) for n, ratio in known.items()}
+        ranked = {n: ratio for n, ratio in known.items() if rows[n].ranked}
+        same = len({ratio.whole.shape[1] for ratio in ranked.values()}) == 1
+        if len(ranked) > 1 and same and compared:
+            comparisons[key], alike[key] = _pairs(rows, key, ranked)
+    return Study(intervals, comparisons, alike)
+
+
+def _pairs(
+    rows: Sequence[Row], key: str, ratios: dict[int, Ratio]
+) -> tuple[list[Comparison], set[int]]:
+    """All pairs of the rows by number, and the rows that cannot be told from the best one."""
+    pairs = list(combinations(ratios, 2))
+    raw = [float(paired_test(ratios[a], ratios[b])) for a, b in pairs]
+    values = {n: estimate(ratio) for n, ratio in ratios.items()}
+    found = {
+        (a, b): Comparison(
+            first=rows[a],
+            second=rows[b],
+            difference=values[a] - values[b],
+            p=p,
+            adjusted=adjusted,
+            seeds_won=_seeds_won(rows[a], rows[b], key),
+        )
+        for (a, b), p, adjusted in zip(pairs, raw, holm(raw), strict=True)
+    }
+    best = (max if HIGHER[key] else min)(values, key=lambda n: values[n])
+    alike = {
+        a if b == best else b
+        for (a, b), pair in found.items()
+        if best in (a, b) and not pair.told_apart
+    }
+    return list(found.values()), alike
 
 
 def _seeds_won(first: Row, second: Row, key: str) -> tuple[int, int] | None:

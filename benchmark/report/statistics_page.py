@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import COLUMNS, DASH, Column, label_titles, labels, title
+from benchmark.report.model import Collection, Row, Table
 from benchmark.report.significance import PARTS, Comparison, rankings
 from benchmark.report.tables import markdown_cell
 

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmark.records.store import write_atomic
-from benchmark.report.aggregate import Collection, Row, show
+from benchmark.report.differences import show
+from benchmark.report.model import Collection, Row
 
 COLUMN = 8.5 / 2.54  # inches: the width of one column of a two-column page
 PAGE = 17.5 / 2.54

@@ -13,7 +13,6 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from benchmark.report.aggregate import Collection, Row, Table
 from benchmark.report.columns import (
     COLUMNS,
     CURVE_CAPTION,
@@ -41,6 +40,7 @@ from benchmark.report.losses_compared import (
     headers,
     lines,
 )
+from benchmark.report.model import Collection, Row, Table
 from benchmark.report.significance import PARTS
 
 # What a narrow terminal does without, first to go first; the files always have everything.

@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record
 from benchmark.records.store import RunFolder, write_atomic
-from benchmark.report import collect
+from benchmark.report.collect import collect
 from benchmark.settings.config import Settings
 
 STATES = ("done", "failed", "oom", "diverged", "interrupted", "running")

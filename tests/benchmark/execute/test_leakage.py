@@ -18,7 +18,7 @@ from benchmark.execute.leakage import Past, leaked_names, past_of, refuse
 from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 from benchmark.records.record import Data, read_record
-from benchmark.report.aggregate import collect
+from benchmark.report.collect import collect
 from benchmark.report.latex import latex
 from benchmark.report.layout import figure_title
 from benchmark.report.statistics_page import statistics_markdown

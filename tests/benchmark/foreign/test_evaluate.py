@@ -28,7 +28,7 @@ from benchmark.networks.inference import predict
 from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record, read_record
 from benchmark.records.store import RunFolder, write_atomic
-from benchmark.report.aggregate import collect
+from benchmark.report.collect import collect
 from benchmark.report.panels import read_crops
 from benchmark.settings.config import Settings
 from benchmark.training.stop import Stop

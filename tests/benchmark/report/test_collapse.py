@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 
 from benchmark.records.record import Epoch, ImageScore, Record, Untrained, read_record
-from benchmark.report.aggregate import Collection, collect
 from benchmark.report.collapse import Collapse, collapses, constant_iou
+from benchmark.report.collect import collect
 from benchmark.report.columns import COLUMNS, marks, notes
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.figures import overview_figure, training_figure
 from benchmark.report.latex import latex
+from benchmark.report.model import Collection
 from benchmark.report.operating import Point
 from benchmark.report.sensitivity_figure import sensitivity_figure
 from benchmark.report.significance import rankings

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from benchmark.records.record import Record
-from benchmark.report.aggregate import Table, collect
+from benchmark.report.collect import collect
 from benchmark.report.losses_compared import CAPTION, HEADING, compare_losses, lines, losses_csv
+from benchmark.report.model import Table
 from benchmark.report.power import paired_power, pairs_needed
 from benchmark.report.tables import markdown, print_tables
 from tests.benchmark.report.test_collapse import silent

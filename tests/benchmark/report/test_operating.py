@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.records.record import Curve
 from benchmark.report import write_report
-from benchmark.report.aggregate import collect
+from benchmark.report.collect import collect
 from benchmark.report.columns import caption, columns_of, title
 from benchmark.report.operating import curve_numbers, parse_point, precision_recall, roc
 from benchmark.report.tables import markdown

@@ -15,9 +15,10 @@ from rich.console import Console
 
 from benchmark.records.record import Curve
 from benchmark.report import write_report
-from benchmark.report.aggregate import Table, collect
+from benchmark.report.collect import collect
 from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
 from benchmark.report.figures import overview_figure, training_figure
+from benchmark.report.model import Table
 from benchmark.report.operating import attainable, pd_at
 from benchmark.report.panels import example_figures, overlay
 from benchmark.report.style import Style, at_least, drawing

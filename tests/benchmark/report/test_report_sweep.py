@@ -18,7 +18,7 @@ from benchmark.records.record import (
     Selected,
     read_record,
 )
-from benchmark.report.aggregate import collect
+from benchmark.report.collect import collect
 
 METRICS = {"iou": 0.5, "niou": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "pd": 0.5,
            "fa": 1e-5, "false_alarms_per_image": 0.25}  # fmt: skip

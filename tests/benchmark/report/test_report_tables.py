@@ -16,9 +16,10 @@ from rich.console import Console
 from benchmark.commands.listing import print_run
 from benchmark.errors import UserError
 from benchmark.report import write_report
-from benchmark.report.aggregate import Collection, collect
+from benchmark.report.collect import collect
 from benchmark.report.columns import COLUMNS, CURVE_COLUMNS, columns_of, duration, marks, notes
 from benchmark.report.latex import latex, tex_escape
+from benchmark.report.model import Collection
 from benchmark.report.published import published_section
 from benchmark.report.tables import csv_text, markdown, print_tables
 from tests.benchmark.report.test_report_sweep import make_record, score_also, write, write_sweep
@@ -205,7 +206,7 @@ def test_csv_round_trip(collection: Collection) -> None:
 def test_latex_is_balanced_and_escaped(tmp_path: Path) -> None:
     found = collect(write_sweep(tmp_path / "out"))
     write(tmp_path / "odd", make_record("a_b", "50%&#", split="100% {x} ~^\\ $5"))
-    found.tables += collect(tmp_path / "odd").tables
+    found = Collection(found.tables + collect(tmp_path / "odd").tables, [])
     text = latex(found)
     body = text.replace(r"\\", "").replace(r"\{", "").replace(r"\}", "")
     assert body.count("{") == body.count("}")
@@ -289,7 +290,8 @@ def test_first_output_needs_neither_torch_nor_a_plotting_library(tmp_path: Path)
     write_sweep(tmp_path)
     code = (
         "import io, sys; from pathlib import Path; from rich.console import Console\n"
-        "from benchmark.report import collect, csv_text, latex, markdown, print_tables\n"
+        "from benchmark.report.collect import collect; from benchmark.report.latex import latex\n"
+        "from benchmark.report.tables import csv_text, markdown, print_tables\n"
         "found = collect(Path(sys.argv[1])); print_tables(found, Console())\n"
         "csv_text(found), latex(found), markdown(found, [], '')\n"
         "slow = {'torch', 'matplotlib', 'seaborn', 'pandas', 'scipy.stats'} & set(sys.modules)\n"

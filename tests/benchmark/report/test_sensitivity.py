@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from benchmark.records.record import FalseAlarms, ImageScore, Record, Targets
-from benchmark.report.aggregate import Collection, collect
+from benchmark.report.collect import collect
+from benchmark.report.model import Collection
 from benchmark.report.operating import Point
 from benchmark.report.sensitivity import (
     CONTRASTS,

@@ -12,9 +12,10 @@ import pytest
 from benchmark.evaluation import create_protocol, list_protocols
 from benchmark.evaluation.scoring import finish
 from benchmark.records.record import Record
-from benchmark.report.aggregate import Collection, collect
+from benchmark.report.collect import collect
 from benchmark.report.columns import notes
 from benchmark.report.latex import latex
+from benchmark.report.model import Collection
 from benchmark.report.resampling import estimate
 from benchmark.report.significance import PARTS, rankings, ratio_of
 from benchmark.report.statistics_page import pairs_csv, statistics_markdown

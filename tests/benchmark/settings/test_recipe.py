@@ -11,7 +11,7 @@ import detectors
 from benchmark.commands.listing import print_entry
 from benchmark.errors import UserError
 from benchmark.plan.matrix import make_matrix
-from benchmark.report.aggregate import collect
+from benchmark.report.collect import collect
 from benchmark.report.tables import markdown, print_tables
 from benchmark.settings.config import PRESETS, TRAINING, Plan, Settings, read_preset
 from benchmark.settings.recipe import list_recipes, read_recipe
