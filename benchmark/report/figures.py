@@ -1,230 +1,71 @@
-"""Training curves and the overview of the seeds' spread."""
+"""The figures of a report. A new one is a line here.
+
+Texts are listed in `pages`.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.collapse import watched_iou
-from benchmark.report.layout import (
-    entitle,
-    figure_title,
-    finish,
-    limiting,
-    look_of,
-    panels_of,
-)
-from benchmark.report.model import Row, Run, Table
-from benchmark.report.style import (
-    COLUMN,
-    PAGE,
-    Line,
-    Style,
-    at_least,
-    method_label,
-    new_figure,
-    tidy,
-)
-from benchmark.settings.config import Settings
+from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
+from benchmark.report.model import Collection, Table
+from benchmark.report.overview_figure import overview_figure
+from benchmark.report.panels import example_figures
+from benchmark.report.sensitivity_figure import sensitivity_figure
+from benchmark.report.style import Style, drawing, save
+from benchmark.report.training_figure import training_figure
 
-# Fa is drawn in false pixels per million, as in the tables.
-_PER_MILLION = 1e6
-_BAND = 0.13  # opacity of the seeds' band
-_FAR = 20  # largest Fa over the 75th percentile, from which on its axis is logarithmic
+Drawn = Figure | None | tuple[list[Figure], list[str]]
+"""A figure, or None where a table has nothing for it; or several, with warnings."""
 
 
-def training_figure(table: Table, style: Style) -> Figure | None:
-    """Loss, and IoU where it was measured meanwhile, against the epoch.
+class Kind(NamedTuple):
+    """How a figure is drawn.
 
-    Line: mean over seeds; band: smallest to largest seed. Collapsed runs do not widen the axes; a
-    cross shows since when their IoU is low. None without a history.
+    Attributes:
+        draw: from a table of the report, in the report's looks.
+        once: the same for all tables of one training: drawn neither again under another protocol
+            nor under a further selection rule of the same runs.
     """
-    rows = [row for row in table.rows if any(run.record.history for run in row.done)]
-    if not rows:
-        return None
-    kinds = [("loss", "Training loss", 1.0)]
-    if any(_series(row, "iou")[0].size for row in rows):
-        parts = {_watched(run) for row in rows for run in row.done if run.record.history}
-        names = {"val": "validation", "test": "test"}
-        label = " or ".join(name for part, name in names.items() if part in parts)
-        kinds.append(("iou", f"{label.capitalize()} IoU (%)", 100.0))
-    groups = panels_of(rows)
-    size = (
-        (COLUMN, COLUMN * (0.25 + 0.42 * len(kinds)) + 0.14 * math.ceil(len(rows) / 2))
-        if len(groups) == 1
-        else (PAGE, 0.8 + 1.6 * len(kinds))
-    )
-    figure = new_figure(*size)
-    every = figure.subplots(len(kinds), len(groups), sharex=True, squeeze=False)
-    for line, (key, label, scale) in zip(every, kinds, strict=True):
-        line[0].set_ylabel(label)
-        if key == "iou":  # values of different losses have nothing in common
-            for axes in line[1:]:
-                axes.sharey(line[0])
-        wide = limiting(rows)
-        for axes, (_, members) in zip(line, groups, strict=True):
-            for row in (row for row in members if row in wide):
-                _draw_training(axes, row, key, scale, look_of(row, style, groups))
-        limits = [axes.get_ylim() for axes in line]  # of those alone: the others come later
-        for axes, (_, members), (low, high) in zip(line, groups, limits, strict=True):
-            for row in (row for row in members if row not in wide):
-                _draw_training(axes, row, key, scale, look_of(row, style, groups))
-            if any(row in wide for row in members):
-                axes.set_ylim(low, high)
-            for row in members:
-                if key == "iou":
-                    _mark_collapse(axes, row, scale, look_of(row, style, groups))
-            tidy(axes)
-            axes.margins(x=0.01)
-            _mark_warmup(axes, members, label=key == "loss")
-            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    for axes, (name, _) in zip(every[0], groups, strict=True):
-        axes.set_title(name)
-    figure.align_ylabels()
-    for axes in every[-1]:
-        axes.set_xlabel("Epoch")
-    every[0, 0].set_xlim(at_least(1, *every[0, 0].get_xlim()))  # all panels share it
-    crossed = any(c.epoch is not None for row in rows for c in row.collapsed.values())
-    title = f"{table.heading}, recipe {table.recipe}" + ("; ×: collapsed" if crossed else "")
-    finish(figure, groups, table, title, style, markers=False)
-    return figure
+
+    draw: Callable[[Table, Style], Drawn]
+    once: bool = False
 
 
-def _draw_training(axes: Axes, row: Row, key: str, scale: float, look: Line) -> None:
-    epochs, seeds = _series(row, key)
-    if not epochs.size:
-        return
-    seeds = seeds * scale
-    # A curve of one or two points is invisible, or looks like a trend: show them.
-    dots = look.marker if epochs.size <= 3 else ""
-    axes.plot(
-        epochs, seeds.mean(axis=0), color=look.color, ls=look.dash, lw=0.9, marker=dots, ms=3.5
-    )
-    if len(seeds) > 1:
-        axes.fill_between(
-            epochs, seeds.min(axis=0), seeds.max(axis=0), color=look.color, alpha=_BAND, lw=0
-        )
+FIGURES: dict[str, Kind] = {
+    "leaderboard": Kind(overview_figure),
+    "pd_fa": Kind(pd_fa_figure),
+    "roc_pr": Kind(roc_pr_figure),
+    "sensitivity": Kind(sensitivity_figure),
+    "training": Kind(training_figure, once=True),
+    "examples": Kind(lambda table, _: example_figures(table), once=True),
+}
+"""What the names of its files begin with -> the figure. In the order of the leaderboard's page."""
 
 
-def _mark_collapse(axes: Axes, row: Row, scale: float, look: Line) -> None:
-    """A cross where each collapsed seed begins to stay low, at the edge if that is out of sight."""
-    low, high = axes.get_ylim()
-    for run in row.done:
-        collapse = run.collapses.get(row.protocol)
-        if collapse is None or collapse.epoch is None:
-            continue
-        iou = watched_iou(run.record)[1][collapse.epoch] * scale
-        axes.plot(collapse.epoch, min(max(iou, low), high), "X", color=look.color, ms=6,
-                  mec="black", mew=0.6, clip_on=False, zorder=6)  # fmt: skip
-
-
-def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
-    """A dotted line where the warm-up ends: there another loss begins, or that of SLS changes."""
-    ends = {_last_of_warmup(row.runs[0].settings) for row in rows}
-    longest = max(len(run.record.history) for row in rows for run in row.done)
-    end = ends.pop()
-    if ends or not 0 <= end < longest - 1:
-        return
-    axes.axvline(end + 0.5, color="0.5", lw=0.6, ls=":", zorder=0)
-    if label:
-        axes.annotate(
-            "warm-up ends", (end + 0.5, 1), (-1.5, -1), xycoords=axes.get_xaxis_transform(),
-            textcoords="offset points", fontsize=6, color="0.4", va="top", ha="right", rotation=90,
-        )  # fmt: skip
-
-
-def _last_of_warmup(settings: Mapping[str, Any]) -> int:
-    """Epoch, counted from 0; -1: there is none."""
-    names = ("epochs", "warm_loss", "warm_loss_share")
-    known = {name: settings[name] for name in names if name in settings}
-    return max(settings.get("warm_epoch", -1), Settings(**known).warm_loss_epochs - 1)
-
-
-def overview_figure(table: Table, style: Style) -> Figure | None:
-    """IoU, Pd and Fa of every method: mean, std, and each seed as a small dot.
-
-    Collapsed rows do not widen the axes: what is out of sight is written at the edge.
-    """
-    rows = [row for row in table.rows if row.done][::-1]
-    if not rows:
-        return None
-    panels = (("iou", "IoU (%)", 100.0), ("pd", r"$P_d$ (%)", 100.0),
-              ("fa", r"$F_a$ ($10^{-6}$)", _PER_MILLION))  # fmt: skip
-    figure = new_figure(PAGE, 0.75 + 0.2 * len(rows))
-    every = figure.subplots(1, len(panels), sharey=True)
-    wide = limiting(rows)
-    for axes, (key, label, scale) in zip(every, panels, strict=True):
-        for height, row in enumerate(rows):
-            if row in wide:
-                _draw_scores(axes, row, key, scale, height, style.line(row))
-        axes.set_xlabel(label)
-        tidy(axes)
-        axes.set_xlim(at_least(2, *axes.get_xlim()))
-        found = [value * scale for row in wide for value in row.values(key)]
-        if key == "fa" and found and max(found) > _FAR * max(1, np.percentile(found, 75)):
-            axes.set_xscale("symlog", linthresh=1)  # one method must not push the others together
-            axes.set_xlim(-0.3, 3 * max(found))
-        for height, row in enumerate(rows):
-            if row not in wide:  # within the limits that now are set
-                _draw_scores(axes, row, key, scale, height, style.line(row))
-                _write_at_edge(axes, row, key, scale, height)
-    every[0].set_yticks(range(len(rows)), [method_label(row) for row in rows])
-    every[0].set_ylim(-0.6, len(rows) - 0.4)
-    entitle(figure, table, figure_title(table))
-    return figure
-
-
-def _draw_scores(axes: Axes, row: Row, key: str, scale: float, height: int, look: Line) -> None:
-    values = np.array(row.values(key)) * scale
-    axes.plot(values, np.full(values.size, height), "o", color=look.color, ms=3, alpha=0.4, mew=0)
-    summary = row.summary(key)
-    if summary:
-        spread = summary.std * scale if summary.std is not None else None
-        axes.errorbar(
-            summary.mean * scale, height, xerr=spread, color=look.color,
-            marker=look.marker, ms=5, mec="white", mew=0.6, elinewidth=1, capsize=2,
-        )  # fmt: skip
-
-
-def _write_at_edge(axes: Axes, row: Row, key: str, scale: float, height: int) -> None:
-    """The row's mean in digits, with an arrow, where it lies beyond the axis."""
-    summary = row.summary(key)
-    low, high = axes.get_xlim()
-    if summary is None or low <= summary.mean * scale <= high:
-        return
-    left, number = summary.mean * scale < low, f"{summary.mean * scale:.2f}"
-    axes.annotate(
-        f"← {number}" if left else f"{number} →", (0 if left else 1, height),
-        (2 if left else -2, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-        fontsize=6.5, color="0.35", va="center", ha="left" if left else "right",
-        bbox={"fc": "white", "ec": "none", "pad": 0.5},
-    )  # fmt: skip
-
-
-def _watched(run: Run) -> str | None:
-    """The images that the run was measured on meanwhile: `val`, else `test`, of an `Epoch`."""
-    history = run.record.history
-    return next((part for part in ("val", "test") if any(getattr(e, part) for e in history)), None)
-
-
-def _series(row: Row, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs that every seed has, and the numbers (seeds, epochs); loss or a watched metric."""
-    found = []
-    for run in row.done:
-        part = _watched(run) or "val"
-        values = {
-            e.epoch: e.loss if key == "loss" else (getattr(e, part) or {}).get(key)
-            for e in run.record.history
-        }
-        values = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
-        if values:
-            found.append(values)
-    if not found:
-        return np.array([]), np.array([[]])
-    epochs = sorted(set.intersection(*(set(values) for values in found)))
-    return np.array(epochs), np.array([[values[e] for e in epochs] for values in found])
+def draw(collection: Collection, folder: Path) -> tuple[list[Path], list[str]]:
+    """Draw all figures of all tables; the files written, and what could not be used."""
+    paths, warnings = [], []
+    trained = set()
+    with drawing():
+        style = Style(collection)
+        for table in collection.tables:
+            training = table.dataset, table.test_hash, table.recipe, table.selection, table.leaked
+            own = any(run.own for row in table.rows for run in row.done)
+            first = own and training not in trained
+            if first:
+                trained.add(training)
+            for name, kind in FIGURES.items():
+                if kind.once and not first:
+                    continue
+                found = kind.draw(table, style)
+                figures, problems = found if isinstance(found, tuple) else ([found], [])
+                warnings += problems
+                for number, figure in enumerate(filter(None, figures), start=1):
+                    suffix = f"_{number}" if number > 1 else ""
+                    paths += save(figure, folder / f"{name}_{table.slug}{suffix}")
+    return paths, warnings

@@ -159,6 +159,7 @@ def markdown(collection: Collection, figures: list[str], published: str) -> str:
     """The leaderboard page.
 
     Args:
+        collection: of the output folder.
         figures: paths of pictures relative to the page, shown at its end.
         published: a section in Markdown that follows the tables, or "".
     """

@@ -12,9 +12,9 @@ from rich.console import Console
 from benchmark.report.collect import collect
 from benchmark.report.columns import COLUMNS, alike, marks, title
 from benchmark.report.curve_figures import pd_fa_figure
-from benchmark.report.figures import overview_figure
 from benchmark.report.latex import latex
 from benchmark.report.model import Collection
+from benchmark.report.overview_figure import overview_figure
 from benchmark.report.significance import rankings
 from benchmark.report.statistics_page import pairs_csv
 from benchmark.report.style import Style

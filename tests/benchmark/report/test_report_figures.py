@@ -13,15 +13,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from benchmark.records import store
 from benchmark.records.record import Curve
 from benchmark.report import write_report
 from benchmark.report.collect import collect
 from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
-from benchmark.report.figures import overview_figure, training_figure
+from benchmark.report.figures import FIGURES, Kind
 from benchmark.report.model import Table
 from benchmark.report.operating import attainable, pd_at
+from benchmark.report.overview_figure import overview_figure
+from benchmark.report.pages import PAGES
 from benchmark.report.panels import example_figures, overlay
 from benchmark.report.style import Style, at_least, drawing
+from benchmark.report.training_figure import training_figure
 from tests.benchmark.report.test_report_sweep import (
     CURVE,
     make_record,
@@ -340,3 +344,41 @@ def test_write_report(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in paths}
     write_report(output, Console(file=io.StringIO()))
     assert {path: path.read_bytes() for path in paths} == before
+
+
+def test_a_page_and_a_figure_join_by_being_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def squares(table: Table, _: Style) -> Figure:
+        figure = Figure()
+        figure.add_subplot().plot([row.summary("iou").mean for row in table.rows if row.done])
+        return figure
+
+    monkeypatch.setitem(PAGES, "methods.txt", lambda c: f"{len(c.tables[0].rows)} methods")
+    monkeypatch.setitem(PAGES, "nothing.txt", lambda _: "")
+    monkeypatch.setitem(FIGURES, "squares", Kind(squares))
+    output = write_sweep(tmp_path)
+    (output / "report").mkdir()
+    (output / "report" / "nothing.txt").write_text("of an earlier report")
+    paths = write_report(output, Console(file=io.StringIO()))
+    names = {path.name for path in paths}
+    assert {"methods.txt", "squares_sirst.png", "squares_sirst.pdf"} <= names
+    assert (output / "report" / "methods.txt").read_text() == "4 methods"
+    assert not (output / "report" / "nothing.txt").exists()
+    page = (output / "report" / "leaderboard.md").read_text("utf-8")
+    assert "![figures/squares_sirst.png](figures/squares_sirst.png)" in page
+
+
+def test_every_file_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+
+    def write_atomic(path: Path, content: str | bytes) -> None:
+        written.append(path)
+        store_write(path, content)
+
+    store_write = store.write_atomic
+    monkeypatch.setattr(store, "write_atomic", write_atomic)
+    write_report(write_sweep(tmp_path), Console(file=io.StringIO()))
+    assert written
+    assert len(written) == len(set(written))
+    assert written[-1].name == "leaderboard.md"  # it shows what was drawn

@@ -19,10 +19,9 @@ from benchmark.report.sensitivity import (
     SIZES,
     measure,
     sensitivities,
-    sensitivity_csv,
-    sensitivity_markdown,
 )
 from benchmark.report.sensitivity_figure import sensitivity_figure
+from benchmark.report.sensitivity_page import sensitivity_csv, sensitivity_markdown
 from benchmark.report.style import Style, drawing
 from tests.benchmark.report.test_report_sweep import make_record, write
 
