@@ -19,6 +19,7 @@ from benchmark.execute.display import Display, Progress
 from benchmark.execute.events import EventReader
 from benchmark.execute.executors import Executor, Exit, Handle
 from benchmark.execute.task import Task
+from benchmark.measures import texts
 from benchmark.plan.matrix import Cell
 from benchmark.settings.config import Plan
 
@@ -216,8 +217,5 @@ def _outcome(run: Running, end: Exit) -> Outcome:
         return Outcome(run.cell, end.status, end.message)
     message = last.get("message") or ""
     if metrics := last.get("metrics"):
-        message = (
-            f"IoU {100 * metrics['iou']:.2f}  Pd {100 * metrics['pd']:.2f}  "
-            f"Fa {1e6 * metrics['fa']:.2f}e-6"
-        )
+        message = "  ".join(texts(metrics, ("iou", "pd", "fa")))
     return Outcome(run.cell, last["status"], message)

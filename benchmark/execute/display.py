@@ -13,6 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.console import PLAIN_EVERY, duration
+from benchmark.measures import MEASURES
+
+_IOU = MEASURES["iou"]
 
 
 @dataclass
@@ -125,7 +128,7 @@ class Display:
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for name in ("job", "device", "phase", "epoch", "loss", "val IoU", "left"):
+        for name in ("job", "device", "phase", "epoch", "loss", f"val {_IOU.name}", "left"):
             table.add_column(name, style="bold" if name == "job" else "")
         for p in self.running:
             table.add_row(
@@ -134,7 +137,7 @@ class Display:
                 p.phase,
                 f"{p.epoch:.1f}/{p.epochs}" if p.epochs else "",
                 "" if p.loss is None else f"{p.loss:.4f}",
-                "" if p.iou is None else f"{100 * p.iou:.2f}",
+                "" if p.iou is None else _IOU.digits(p.iou),
                 "" if p.eta is None else duration(p.eta),
             )
         table.caption = f"{self.finished} of {self.total} cells finished"
@@ -147,7 +150,7 @@ def describe(p: Progress) -> str:
     if p.loss is not None:
         parts.append(f"loss {p.loss:.4f}")
     if p.iou is not None:
-        parts.append(f"val IoU {100 * p.iou:.2f}")
+        parts.append(f"val {_IOU.text(p.iou)}")
     if p.eta is not None:
         parts.append(f"{duration(p.eta)} left")
     return ", ".join(parts)

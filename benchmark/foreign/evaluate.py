@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -33,6 +33,7 @@ from benchmark.evaluation.scoring import score
 from benchmark.execute.crops import save_crops
 from benchmark.foreign import maps
 from benchmark.foreign.maps import Maps, some
+from benchmark.measures import texts
 from benchmark.plan.job import Job
 from benchmark.plan.parts import describe_split
 from benchmark.preflight.disk import make_output
@@ -382,9 +383,8 @@ def _write(record: Record, output: Path, found: Maps, truth: Truth) -> Path:
 
 def metrics_line(scores: Scores) -> str:
     """The main numbers in one line, in percent; Fa in millionths."""
-    digits: dict[str, Any] = {"iou": "IoU", "niou": "nIoU", "f1": "F1", "pd": "Pd"}
-    parts = [f"{t} {100 * scores.metrics[k]:.2f}" for k, t in digits.items() if k in scores.metrics]
-    return f"{scores.protocol}: {', '.join(parts)}, Fa {1e6 * scores.metrics['fa']:.2f}e-6"
+    parts = texts(scores.metrics, ("iou", "niou", "f1", "pd", "fa"))
+    return f"{scores.protocol}: {', '.join(parts)}"
 
 
 def _size(shape: tuple[int, ...]) -> str:

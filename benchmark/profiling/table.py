@@ -16,7 +16,7 @@ from rich.text import Text
 
 from benchmark.records.record import Latency, Profile
 from benchmark.records.store import write_atomic
-from benchmark.report.columns import DASH, each
+from benchmark.wording import DASH, each
 
 # What a narrow terminal does without, first to go first; places in `_titles`.
 _GRAPH = 5

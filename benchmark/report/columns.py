@@ -1,117 +1,25 @@
-"""What a table shows: columns, printed digits, ranking and caption, the same in every format."""
+"""The columns of a table: which there are, printed digits, ranking; the same in every format."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.records.record import Profile
-from benchmark.report.collapse import constant_iou
-from benchmark.report.differences import show
+from benchmark.measures import COSTS, CURVES, METRICS, Measure
 from benchmark.report.model import Row, Summary, Table
-from benchmark.report.operating import BUDGETS
+from benchmark.wording import DASH
 
-DASH = "—"
 Mark = Literal["best", "second"]
 
-_SELECTION = {
-    "last": "last epoch",
-    "best-val": "best epoch on the validation part of the training list",
-    "best-test": "BEST EPOCH ON THE TEST SET (optimistic; not comparable with other rules)",
-}
+COLUMNS = tuple(measure for measure in (*METRICS, *COSTS) if measure.shown != "never")
+CURVE_COLUMNS = CURVES
 
 
-@dataclass(frozen=True)
-class Column:
-    """A number of a row: printed as `value x scale` with `decimals` digits."""
-
-    key: str  # of `Row.values`
-    title: str
-    latex: str
-    scale: float = 100.0  # fractions are shown in percent
-    decimals: int = 2
-    better: int = 0  # +1 higher, -1 lower, 0 not ranked
-    spread: bool = True  # show the std over seeds
-    optional: bool = False  # only where some row has it
-
-    def digits(self, value: float) -> str:
-        """The printed number."""
-        if self.key == "train_seconds":
-            return duration(value)
-        return f"{value * self.scale:.{self.decimals}f}"
-
-
-COLUMNS = (
-    Column("iou", "IoU ↑", r"IoU $\uparrow$", better=1),
-    Column("niou", "nIoU ↑", r"nIoU $\uparrow$", better=1),
-    Column("precision", "Precision", "Prec."),
-    Column("recall", "Recall", "Recall"),
-    Column("f1", "F1 ↑", r"F1 $\uparrow$", better=1),
-    Column("pd", "Pd ↑", r"$P_d$ $\uparrow$", better=1),
-    Column(
-        "fa", "Fa (1e-6) ↓", r"\shortstack[r]{$F_a$ $\downarrow$\\($10^{-6}$)}",
-        scale=1e6, better=-1,
-    ),
-    Column(
-        "false_alarms_per_image", "False comps/image ↓", 
-        r"\shortstack[r]{False $\downarrow$\\/image}",
-        scale=1, better=-1,
-    ),
-    Column("hiou", "hIoU ↑", r"hIoU $\uparrow$", better=1, optional=True),
-    Column(
-        "seg_iou", "Seg. IoU ↑", r"\shortstack[r]{Seg.\\IoU $\uparrow$}", better=1, optional=True,
-    ),
-    Column(
-        "loc_iou", "Loc. IoU ↑", r"\shortstack[r]{Loc.\\IoU $\uparrow$}", better=1, optional=True,
-    ),
-    Column("threshold", "Threshold", "Thr.", scale=1, decimals=3, optional=True),
-    Column(
-        "train_images", "Train images", r"\shortstack[r]{Train\\images}", scale=1, decimals=0,
-        spread=False, optional=True,
-    ),
-    Column("parameters", "Params (M)", r"\shortstack[r]{Params\\(M)}", scale=1e-6, spread=False),
-    Column("macs", "MACs (G)", r"\shortstack[r]{MACs\\(G)}", scale=1e-9, spread=False),
-    Column("flops", "FLOPs (G)", r"\shortstack[r]{FLOPs\\(G)}", scale=1e-9, spread=False),
-    Column(
-        "latency_ms", "Latency (ms)", r"\shortstack[r]{Latency\\(ms)}", scale=1, decimals=1,
-        spread=False,
-    ),
-    Column("train_seconds", "Train time", r"\shortstack[r]{Train\\time}", spread=False),
-)  # fmt: skip
-
-
-CURVE_COLUMNS = (
-    *(
-        Column(
-            f"pd_at_fa_{budget:.0e}", f"Pd at Fa ≤ {budget * 1e6:g} ↑",
-            rf"\shortstack[r]{{$P_d$ $\uparrow$ at\\$F_a \leq {budget * 1e6:g}$}}", better=1,
-        )
-        for budget in BUDGETS
-    ),
-    Column(
-        "pd_fa_area", "Pd–Fa area ↑", r"\shortstack[r]{$P_d$--$F_a$\\area $\uparrow$}", better=1,
-    ),
-    Column("roc_auc", "ROC AUC ↑", r"\shortstack[r]{ROC\\AUC $\uparrow$}", better=1),
-    Column("average_precision", "AP ↑", r"AP $\uparrow$", better=1),
-    Column("best_iou", "Best IoU ↑", r"\shortstack[r]{Best\\IoU $\uparrow$}", better=1),
-    Column(
-        "best_iou_threshold", "at threshold", r"\shortstack[r]{at\\threshold}", scale=1, decimals=3,
-    ),
-)  # fmt: skip
-CURVE_CAPTION = (
-    "Over all stored thresholds, in percent but for thresholds. Fa budgets in false-alarm pixels "
-    "per million pixels; Pd–Fa area: mean Pd over log Fa from 1 to 100 per million; ROC AUC and AP "
-    "(average precision) of the pixels. The best IoU chooses its threshold on the test set: "
-    "optimistic, not a result to quote as IoU."
-)
-
-
-def columns_of(table: Table) -> tuple[Column, ...]:
+def columns_of(table: Table) -> tuple[Measure, ...]:
     """The leaderboard's columns; the optional ones only where some row has a number."""
     return tuple(
         column for column in COLUMNS
-        if not column.optional or any(row.summary(column.key) for row in table.rows)
+        if column.shown == "always" or any(row.summary(column.key) for row in table.rows)
     )  # fmt: skip
 
 
@@ -120,16 +28,7 @@ def has_curves(table: Table) -> bool:
     return any(row.summary(CURVE_COLUMNS[0].key) for row in table.rows)
 
 
-def duration(seconds: float) -> str:
-    """A time to three digits in the unit a person would use."""
-    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (float("inf"), "h", 3600)):
-        if seconds < limit:
-            value = seconds / size
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
-    raise ValueError(f"not a duration: {seconds}")
-
-
-def printed(column: Column, summary: Summary | None) -> tuple[str, str | None]:
+def printed(column: Measure, summary: Summary | None) -> tuple[str, str | None]:
     """Mean and std as printed; an em dash where there is no number, None where there is no std."""
     if summary is None:
         return DASH, None
@@ -143,7 +42,7 @@ def count(row: Row) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def marks(table: Table, column: Column) -> dict[int, Mark]:
+def marks(table: Table, column: Measure) -> dict[int, Mark]:
     """Row number -> best or second, by the printed digits, so that equal prints rank equal.
 
     Nothing is marked where all rows print the same, or in a table that compares nothing; a row
@@ -163,12 +62,12 @@ def marks(table: Table, column: Column) -> dict[int, Mark]:
     return {number: names[value] for number, value in values.items() if value in names}
 
 
-def any_marks(table: Table, columns: Iterable[Column]) -> bool:
+def any_marks(table: Table, columns: Iterable[Measure]) -> bool:
     """Whether a table of these columns needs the sentence that explains its marks."""
     return any(marks(table, column) for column in columns)
 
 
-def alike(table: Table, column: Column) -> set[int]:
+def alike(table: Table, column: Measure) -> set[int]:
     """Row numbers that the test images cannot tell from the best row."""
     return table.study.alike.get(column.key, set())
 
@@ -186,215 +85,3 @@ def labels(table: Table, row: Row) -> list[str]:
 
 def _has_variants(table: Table) -> bool:
     return any(row.variant for row in table.rows)
-
-
-def title(table: Table) -> str:
-    """One line that names the table."""
-    protocol = f"{table.protocol} v{table.version}" if table.protocol else "no result"
-    at = f" · AT {table.at.text}" if table.at else ""
-    changed = " (changed)" if table.changed_settings() else ""
-    rule = f"recipe {table.recipe}{changed} · {table.selection}"
-    parts = (f"{table.heading} · protocol {protocol} · {rule}{at}", table.no_comparison)
-    return " · ".join(part for part in parts if part)
-
-
-def caption(table: Table) -> str:
-    """Everything needed to judge the numbers."""
-    records = [run.record for row in table.rows for run in (row.done or row.troubled)]
-    images = each(str(r.data.test_images) for r in records if r.data)
-    rules = each(scores.rules for row in table.rows for scores in row.scores if scores.rules)
-    inputs = each(r.cost.macs_input for r in records if r.cost and r.cost.macs_input)
-    parts = [
-        f"Data set {table.dataset}, split {table.split or DASH}, {images} test images.",
-        *([_leaked(table)] if table.leaked else []),
-        f"Protocol {table.protocol or DASH}"
-        + (f", version {table.version}" if table.version is not None else "")
-        + (f": {rules}." if rules != DASH else "."),
-        *([f"Numbers {table.at.rule}."] if table.at else []),
-        *(_training(table) if table.trained_rows else [f"Recipe {table.recipe}."]),
-        "IoU over all pixels of the set, nIoU the mean over images, both in percent like "
-        "precision, recall, F1 and Pd.",
-        f"{each(r.environment.precision for r in records)} on "
-        f"{each(r.environment.device for r in records)}.",
-    ]
-    if inputs != DASH:
-        parts.append(
-            f"MACs of one {inputs} input, convolutions and matrix products; FLOPs = 2 x MACs."
-        )
-    profiles = [row.profile for row in table.rows if row.profile]
-    if profiles:
-        parts.append(_timing(profiles))
-    return " ".join(parts)
-
-
-def _leaked(table: Table) -> str:
-    """How many test images were trained on."""
-    found: dict[str, str] = {}
-    for row in (row for row in table.rows if row.done):
-        numbers = {len(run.record.data.leaked) for run in row.done if run.record.data}
-        name = " ".join(part for part in row.name if part)
-        found[name] = " or ".join(map(str, sorted(numbers)))
-    text = ", ".join(f"{name} on {number}" for name, number in found.items())
-    return f"TRAINED ON TEST IMAGES, so these numbers are no result ({text} of them)."
-
-
-def _training(table: Table) -> list[str]:
-    seeds = ", ".join(map(str, table.seeds)) or DASH
-    spread = f"Mean ± sample std over seeds {seeds}."
-    if len(table.seeds) < 2:
-        spread = f"One seed ({seeds}), so no spread is known."
-    return [
-        f"Epoch scored: {_SELECTION.get(table.selection, table.selection)}{_chosen_by(table)}.",
-        f"Recipe {table.recipe}, {_epochs(table)} epochs.",
-        spread,
-    ]
-
-
-def _chosen_by(table: Table) -> str:
-    """The protocol that chose the epochs, where it was not our own."""
-    names = {str(row.runs[0].settings["select_by"]) for row in table.trained_rows}
-    if table.selection == "last" or names == {"native"}:
-        return ""
-    return f", by the IoU of protocol {' or '.join(sorted(names))}"
-
-
-def _timing(profiles: list[Profile]) -> str:
-    threads = each(str(p.threads) for p in profiles)
-    return (
-        f"Latency: median of one {each(p.input for p in profiles)} image, batch 1, {threads} "
-        f"thread{'' if threads == '1' else 's'}, {each(p.precision for p in profiles)}, "
-        f"measured alone on {each(p.device for p in profiles)}."
-    )
-
-
-def notes(table: Table) -> list[str]:
-    """Lines below the table: rows that need a word, cells without a result, repaired data."""
-    lines = _collapsed(table)
-    lines += _worth(table) + _untrained(table) + _foreign(table) + _other_data(table)
-    if any(table.study.alike.values()):
-        lines.append(
-            "≈ not distinguishable from the best number of its column: a paired test on these test "
-            "images (Holm-corrected over all pairs of the table, 5 %) finds no difference, or "
-            "seeds disagree on which is better. All pairs and the intervals: statistics.md."
-        )
-    if changed := table.changed_settings():
-        lines.append(f"Changed from the recipe {table.recipe}: {_settings(changed)}.")
-    if differing := table.differing_settings():
-        lines.append(f"Settings that differ between rows: {_settings(differing)}.")
-    for row in table.rows:
-        seeds: dict[str, list[str]] = {}
-        for run in row.troubled:
-            reason = run.record.status + (f": {run.record.error}" if run.record.error else "")
-            seeds.setdefault(reason, []).append(str(run.record.cell.seed))
-        method = " ".join(part for part in row.name if part)
-        for reason, found in seeds.items():
-            word = "seeds" if len(found) > 1 else "seed"
-            lines.append(f"No result: {method}, {word} {', '.join(found)}, {reason}")
-    for row in table.rows:
-        if row.profile and row.profile.warning:
-            lines.append(f"Latency of {row.detector}: {row.profile.warning}")
-    data = [run.record.data for run in table.runs if run.record.data]
-    lines += [f"Data: {note}" for part in data for note in part.notes]
-    return list(dict.fromkeys(lines))
-
-
-def _collapsed(table: Table) -> list[str]:
-    """Which rows learned nothing, what they do instead, and since when."""
-    lines = []
-    for row in table.rows:
-        seeds: dict[str, list[str]] = {}
-        for seed, collapse in row.collapsed.items():
-            seeds.setdefault(collapse.text, []).append(str(seed))
-        method = " ".join(part for part in row.name if part)
-        for text, found in seeds.items():
-            word = "seeds" if len(found) > 1 else "seed"
-            lines.append(
-                f"Collapsed, so without a rank: {method}, {word} {', '.join(found)}: {text}."
-            )
-    if lines:
-        constant = each(
-            f"{100 * iou:.2g} %"
-            for row in table.rows
-            for scores in row.scores
-            if (iou := constant_iou(scores)) is not None
-        )
-        at = " at the protocol's own threshold" if table.at else ""
-        lines.append(
-            f"Collapsed: a seed whose IoU{at} is no higher than that of the best constant map "
-            f"(everything a target: {constant}), or lower than before its training. The row's "
-            "means keep it."
-        )
-    return lines
-
-
-def _worth(table: Table) -> list[str]:
-    """What choosing the epoch on the test images is worth, over each of the other rules."""
-    lines = []
-    for rule in sorted({rule for row in table.rows for rule in row.iou_over}, reverse=True):
-        gains = []
-        for row in (row for row in table.rows if rule in row.iou_over):
-            gain = row.iou_over[rule]
-            points = round(100 * gain.mean, 2) + 0.0  # never -0.00
-            some = "" if gain.n == len(row.done) else f" ({gain.n} of {len(row.done)} seeds)"
-            gains.append(f"{' '.join(part for part in row.name if part)} {points:+.2f}{some}")
-        lines.append(
-            f"Choosing the epoch on the test images adds to the IoU of the "
-            f"{_SELECTION.get(rule, rule)}: {', '.join(gains)} (points; same trainings)."
-        )
-    return lines
-
-
-def _untrained(table: Table) -> list[str]:
-    rows = [row for row in table.rows if not row.trained]
-    if not rows:
-        return []
-    weights = dict.fromkeys((r.detector, r.runs[0].settings.get("weights")) for r in rows)
-    given = "".join(f" {name} has the weights {text}." for name, text in weights if text)
-    return [f"Rows with the loss {rows[0].loss} were not trained, only scored.{given}"]
-
-
-def _foreign(table: Table) -> list[str]:
-    names = [" ".join(part for part in row.name if part) for row in table.rows if row.foreign]
-    return [f"Maps predicted elsewhere, only scored here: {', '.join(names)}."] if names else []
-
-
-def _other_data(table: Table) -> list[str]:
-    """A warning if the same seed was trained on different images or masks."""
-    found: dict[int, set[str]] = {}
-    for run in (run for row in table.trained_rows for run in row.done):
-        if run.record.data and run.record.data.train_hash:
-            found.setdefault(run.record.cell.seed, set()).add(run.record.data.train_hash)
-    seeds = [str(seed) for seed, hashes in sorted(found.items()) if len(hashes) > 1]
-    if not seeds:
-        return []
-    return [
-        f"Runs of seed {', '.join(seeds)} were trained on different images or masks, though the "
-        "data set has one name: files were changed, or the limit or the held-out share was."
-    ]
-
-
-def _epochs(table: Table) -> str:
-    found = set()
-    for run in (run for row in table.trained_rows for run in row.runs):
-        stated = run.settings.get("epochs")
-        if stated is not None or run.record.history:
-            found.add(stated if stated is not None else len(run.record.history))
-    return " or ".join(show(value) for value in sorted(found)) or DASH
-
-
-def each(values: Iterable[str]) -> str:
-    """Distinct values in order of appearance."""
-    return ", ".join(dict.fromkeys(values)) or DASH
-
-
-def _settings(table: dict[str, dict[str, list[str]]]) -> str:
-    """Key -> value -> labels, in words."""
-    return "; ".join(
-        f"{key} = " + ", ".join(f"{value} ({_some(labels)})" for value, labels in values.items())
-        for key, values in table.items()
-    )
-
-
-def _some(labels: list[str], limit: int = 4) -> str:
-    rest = len(labels) - limit
-    return ", ".join(labels[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
+from benchmark.measures import MEASURES
 from benchmark.records.record import Curve
 from benchmark.report.layout import (
     entitle,
@@ -23,8 +24,7 @@ from benchmark.report.model import Row, Table
 from benchmark.report.operating import attainable, pd_at, precision_recall, roc
 from benchmark.report.style import COLUMN, PAGE, Line, Style, new_figure, tidy
 
-# Fa is drawn in false pixels per million, as in the tables.
-_PER_MILLION = 1e6
+_PD, _FA, _PRECISION = (MEASURES[key] for key in ("pd", "fa", "precision"))
 _FA_RIGHT = 1e4  # 1 % of the pixels: nobody works to the right of it
 _BAND = 0.13  # opacity of the seeds' band
 _ZERO_GAP = 0.75  # decades between the place of Fa = 0 and the first decade of the axis
@@ -66,9 +66,9 @@ def pd_fa_figure(table: Table, style: Style) -> Figure | None:
     bottom = max(0.0, math.floor((min(points, default=0.0) - 0.2) * 10) / 10) * 100
     every[0, 0].set_ylim(bottom, 100 + (100 - bottom) * 0.02)
     for axes in every.flat[max(len(groups) - columns, 0) : len(groups)]:
-        axes.set_xlabel(r"$F_a$ (false-alarm pixels per $10^6$ pixels)")
+        axes.set_xlabel(f"{_FA.symbol} (false-alarm pixels per $10^6$ pixels)")
     for axes in every[:, 0]:
-        axes.set_ylabel(r"$P_d$ (%)")
+        axes.set_ylabel(_PD.label)
     finish(figure, groups, table, figure_title(table), style, markers=True)
     return figure
 
@@ -76,8 +76,8 @@ def pd_fa_figure(table: Table, style: Style) -> Figure | None:
 def _draw_pd_fa(axes: Axes, row: Row, steps: list, look: Line, left: float, right: float) -> None:
     grid = np.geomspace(left, right, 801)
     where = np.concatenate([[_zero(left)], grid])
-    rates = np.concatenate([[0.0], grid / _PER_MILLION])
-    seeds = np.array([pd_at(step, rates) for step in steps]) * 100
+    rates = np.concatenate([[0.0], grid / _FA.scale])
+    seeds = np.array([pd_at(step, rates) for step in steps]) * _PD.scale
     axes.plot(
         where, seeds.mean(axis=0), color=look.color, ls=look.dash, lw=1.1, drawstyle="steps-post"
     )
@@ -88,9 +88,9 @@ def _draw_pd_fa(axes: Axes, row: Row, steps: list, look: Line, left: float, righ
         )  # fmt: skip
     fa, pd = row.summary("fa"), row.summary("pd")
     if fa and pd:
-        x = min(fa.mean * _PER_MILLION, right) or _zero(left)
+        x = min(fa.mean * _FA.scale, right) or _zero(left)
         axes.plot(
-            x, pd.mean * 100, look.marker, color=look.color, ms=4.5, mec="white", mew=0.6,
+            x, pd.mean * _PD.scale, look.marker, color=look.color, ms=4.5, mec="white", mew=0.6,
             zorder=5, clip_on=not row.ranked,  # a collapsed row's may lie outside
         )  # fmt: skip
 
@@ -108,11 +108,11 @@ def _fa_limits(
     No curve steps and no operating point lies left of the first, but at 0; beyond the last all
     curves are flat.
     """
-    marked = [point * _PER_MILLION for point in points if point > 0]
+    marked = [point * _FA.scale for point in points if point > 0]
     low = min(marked, default=math.inf)
     high = min(max(marked, default=0.0), _FA_RIGHT)
     for fa, pd in steps:
-        fa = fa * _PER_MILLION
+        fa = fa * _FA.scale
         low = min(low, fa[fa > 0].min(initial=math.inf))
         reachable = fa <= _FA_RIGHT
         high = max(high, fa[reachable][np.argmax(pd[reachable])])
@@ -172,7 +172,7 @@ def roc_pr_figure(table: Table, style: Style) -> Figure | None:
             _draw_roc_pr(left, right, _curves(row), look)
         left.set_xscale("log")
         left.set(xlim=(1e-6, 1), ylim=(0, 102), ylabel="True-positive rate (%)")
-        right.set(xlim=(0, 102), ylim=(0, 102), ylabel="Precision (%)")
+        right.set(xlim=(0, 102), ylim=(0, 102), ylabel=_PRECISION.label)
         for axes in (left, right):
             tidy(axes)
             axes.set_title(name)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.measures import Measure
+from benchmark.report.captions import CURVE_CAPTION, caption, notes
 from benchmark.report.columns import (
-    CURVE_CAPTION,
     CURVE_COLUMNS,
-    Column,
     Mark,
     alike,
     any_marks,
-    caption,
     columns_of,
     count,
     has_curves,
     label_titles,
     labels,
     marks,
-    notes,
     printed,
 )
 from benchmark.report.model import Collection, Row, Table
@@ -54,7 +52,9 @@ def tex_escape(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
-def _table(table: Table, columns: Sequence[Column], text: str, label: str, below: list[str]) -> str:
+def _table(
+    table: Table, columns: Sequence[Measure], text: str, label: str, below: list[str]
+) -> str:
     names = label_titles(table)
     alignment = "l" * len(names) + "r" * (len(columns) + 1)
     ranks = {column.key: marks(table, column) for column in columns}
@@ -68,7 +68,7 @@ def _table(table: Table, columns: Sequence[Column], text: str, label: str, below
         # Centred on the page even where long numbers make it a little wider than the text.
         rf"\makebox[\textwidth]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
-        " & ".join([*names, "$n$", *(column.latex for column in columns)]) + rf" {_BREAK}",
+        " & ".join([*names, "$n$", *(column.latex_title for column in columns)]) + rf" {_BREAK}",
         r"\midrule",
     ]
     previous = None
@@ -100,7 +100,7 @@ def _count(row: Row) -> str:
     return lines[0] if len(lines) == 1 else rf"\shortstack[r]{{{_BREAK.join(lines)}}}"
 
 
-def _cell(column: Column, row: Row, mark: Mark | None) -> str:
+def _cell(column: Measure, row: Row, mark: Mark | None) -> str:
     mean, std = printed(column, row.summary(column.key))
     text = _MARKS[mark] % tex_escape(mean)
     return text if std is None else rf"{text}{{\tiny$\pm${std}}}"

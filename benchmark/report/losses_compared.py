@@ -16,15 +16,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.report.columns import COLUMNS, DASH, Column
+from benchmark.measures import MEASURES, Measure
 from benchmark.report.model import Collection, Row, Table
 from benchmark.report.power import half_width, pairs_needed
+from benchmark.wording import DASH
 
-_SHOWN = [column for column in COLUMNS if column.key in ("iou", "pd", "fa")]
+_SHOWN = tuple(MEASURES[key] for key in ("iou", "pd", "fa"))
 _FIRST = "sls"
+
+
+def _units() -> str:
+    """`IoU and Pd in points, Fa in 1e-6`."""
+    points = " and ".join(measure.name for measure in _SHOWN if measure.unit == "%")
+    others = [f"{measure.name} in {measure.unit}" for measure in _SHOWN if measure.unit != "%"]
+    return ", ".join([f"{points} in points", *others])
+
+
 HEADING = "Losses compared, same detector and seed"
 CAPTION = (
-    "First - second: IoU and Pd in points, Fa in 1e-6. Both start from the same weights and see "
+    f"First - second: {_units()}. Both start from the same weights and see "
     "the same images in the same order and augmentation, so each seed gives one difference: "
     "mean over seeds [95 % interval of the mean by Student's t, n - 1 degrees of freedom, each for "
     "itself]. It covers other seeds of the same detectors on the same test images, neither other "
@@ -60,12 +70,12 @@ class Gap:
         """Whether the interval leaves out 0."""
         return self.half is not None and abs(self.mean) > self.half
 
-    def text(self, column: Column) -> str:
+    def text(self, measure: Measure) -> str:
         """Mean and interval as printed."""
-        mean = _signed(column, self.mean)
+        mean = _signed(measure, self.mean)
         if self.half is None:
             return mean
-        bounds = (_signed(column, self.mean + side * self.half) for side in (-1, 1))
+        bounds = (_signed(measure, self.mean + side * self.half) for side in (-1, 1))
         return f"{mean} [{', '.join(bounds)}]"
 
     def remedy(self) -> str:
@@ -162,7 +172,7 @@ def lines(comparison: Comparison) -> list[str]:
 
 def headers() -> list[str]:
     """Of the columns of `body`."""
-    return ["Detector", "First - second", "n", *(column.title.rstrip(" ↑↓") for column in _SHOWN)]
+    return ["Detector", "First - second", "n", *(measure.plain for measure in _SHOWN)]
 
 
 def body(comparison: Comparison) -> list[list[str]]:
@@ -173,8 +183,8 @@ def body(comparison: Comparison) -> list[list[str]]:
             f"{contrast.first} - {contrast.second}",
             str(len(contrast.seeds)),
             *(
-                contrast.gaps[column.key].text(column) if column.key in contrast.gaps else DASH
-                for column in _SHOWN
+                contrast.gaps[measure.key].text(measure) if measure.key in contrast.gaps else DASH
+                for measure in _SHOWN
             ),
         ]
         for contrast in comparison.contrasts
@@ -219,11 +229,11 @@ def _contrast(where: str, first: Row, second: Row) -> Contrast:
         if seed in seeds
     )
     gaps = {}
-    for column in _SHOWN:
-        a, b = first.by_seed(column.key), second.by_seed(column.key)
+    for measure in _SHOWN:
+        a, b = first.by_seed(measure.key), second.by_seed(measure.key)
         if seeds and all(seed in a and seed in b for seed in seeds):
             values = tuple(a[seed] - b[seed] for seed in seeds)
-            gaps[column.key] = Gap(values, firm=not collapsed)
+            gaps[measure.key] = Gap(values, firm=not collapsed)
     return Contrast(where, first.loss, second.loss, tuple(seeds), gaps, collapsed)
 
 
@@ -240,12 +250,12 @@ def _together(contrasts: Sequence[Contrast]) -> list[Contrast]:
             continue
         seeds = sorted(set.intersection(*(set(contrast.seeds) for contrast in sound)))
         gaps = {}
-        for column in _SHOWN:
-            every = [dict(zip(c.seeds, c.gaps[column.key].values, strict=True))
-                     for c in sound if column.key in c.gaps]  # fmt: skip
+        for measure in _SHOWN:
+            every = [dict(zip(c.seeds, c.gaps[measure.key].values, strict=True))
+                     for c in sound if measure.key in c.gaps]  # fmt: skip
             if seeds and len(every) == len(sound):
                 values = (statistics.fmean(one[seed] for one in every) for seed in seeds)
-                gaps[column.key] = Gap(tuple(values))
+                gaps[measure.key] = Gap(tuple(values))
         if seeds:
             share = f"{len(sound)} of {len(members)}" if without else f"all {len(sound)}"
             where = f"{share} together"
@@ -256,19 +266,18 @@ def _together(contrasts: Sequence[Contrast]) -> list[Contrast]:
 def _verdict(contrast: Contrast) -> list[str]:
     """In words, by which metrics the two are told apart."""
     apart, open_ = [], []
-    for column in _SHOWN:
-        gap = contrast.gaps.get(column.key)
+    for measure in _SHOWN:
+        gap = contrast.gaps.get(measure.key)
         if gap is None:
             continue
-        title = column.title.split(" ")[0]
         if gap.told_apart:
-            better = contrast.first if gap.mean * column.better > 0 else contrast.second
-            apart.append(f"{better} is better by {title}")
+            better = contrast.first if gap.mean * measure.better > 0 else contrast.second
+            apart.append(f"{better} is better by {measure.name}")
         elif not any(gap.values):
-            open_.append(f"{title} (equal with every seed)")
+            open_.append(f"{measure.name} (equal with every seed)")
         else:
             remedy = gap.remedy()
-            open_.append(title + (f" ({remedy} would)" if remedy else ""))
+            open_.append(measure.name + (f" ({remedy} would)" if remedy else ""))
     found = [f"{contrast.name}: {', '.join(apart)}."] if apart else []
     if open_:
         found.append(
@@ -278,6 +287,5 @@ def _verdict(contrast: Contrast) -> list[str]:
     return found
 
 
-def _signed(column: Column, value: float) -> str:
-    rounded = round(value * column.scale, column.decimals) + 0.0  # never -0.00
-    return f"{rounded:+.{column.decimals}f}".replace("-", "−")
+def _signed(measure: Measure, value: float) -> str:
+    return measure.signed(value).replace("-", "−")

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.measures import BUDGETS, at_budget
 from benchmark.records.record import Curve, Record, Scores
 
-BUDGETS = (1e-6, 1e-5, 1e-4)
-"""False-alarm rates at which Pd is told."""
 AREA = BUDGETS[0], BUDGETS[-1]
 """The area under Pd against log Fa is taken between these."""
 
@@ -62,7 +61,7 @@ def curve_numbers(curve: Curve) -> dict[str, float]:
         return {}
     step = attainable(curve)
     numbers = {
-        f"pd_at_fa_{budget:.0e}": float(pd)
+        at_budget(budget): float(pd)
         for budget, pd in zip(BUDGETS, pd_at(step, np.array(BUDGETS)), strict=True)
     }
     recall, precision = precision_recall(curve)

@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.measures import MEASURES, Measure
 from benchmark.report.layout import entitle, figure_title, limiting
 from benchmark.report.model import Row, Table
 from benchmark.report.style import PAGE, Line, Style, at_least, method_label, new_figure, tidy
 
-# Fa is drawn in false pixels per million, as in the tables.
-_PER_MILLION = 1e6
+_PANELS = tuple(MEASURES[key] for key in ("iou", "pd", "fa"))
 _FAR = 20  # largest Fa over the 75th percentile, from which on its axis is logarithmic
 
 
@@ -23,51 +23,49 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
     rows = [row for row in table.rows if row.done][::-1]
     if not rows:
         return None
-    panels = (("iou", "IoU (%)", 100.0), ("pd", r"$P_d$ (%)", 100.0),
-              ("fa", r"$F_a$ ($10^{-6}$)", _PER_MILLION))  # fmt: skip
     figure = new_figure(PAGE, 0.75 + 0.2 * len(rows))
-    every = figure.subplots(1, len(panels), sharey=True)
+    every = figure.subplots(1, len(_PANELS), sharey=True)
     wide = limiting(rows)
-    for axes, (key, label, scale) in zip(every, panels, strict=True):
+    for axes, measure in zip(every, _PANELS, strict=True):
         for height, row in enumerate(rows):
             if row in wide:
-                _draw_scores(axes, row, key, scale, height, style.line(row))
-        axes.set_xlabel(label)
+                _draw_scores(axes, row, measure, height, style.line(row))
+        axes.set_xlabel(measure.label)
         tidy(axes)
         axes.set_xlim(at_least(2, *axes.get_xlim()))
-        found = [value * scale for row in wide for value in row.values(key)]
-        if key == "fa" and found and max(found) > _FAR * max(1, np.percentile(found, 75)):
+        found = [value * measure.scale for row in wide for value in row.values(measure.key)]
+        if measure.key == "fa" and found and max(found) > _FAR * max(1, np.percentile(found, 75)):
             axes.set_xscale("symlog", linthresh=1)  # one method must not push the others together
             axes.set_xlim(-0.3, 3 * max(found))
         for height, row in enumerate(rows):
             if row not in wide:  # within the limits that now are set
-                _draw_scores(axes, row, key, scale, height, style.line(row))
-                _write_at_edge(axes, row, key, scale, height)
+                _draw_scores(axes, row, measure, height, style.line(row))
+                _write_at_edge(axes, row, measure, height)
     every[0].set_yticks(range(len(rows)), [method_label(row) for row in rows])
     every[0].set_ylim(-0.6, len(rows) - 0.4)
     entitle(figure, table, figure_title(table))
     return figure
 
 
-def _draw_scores(axes: Axes, row: Row, key: str, scale: float, height: int, look: Line) -> None:
-    values = np.array(row.values(key)) * scale
+def _draw_scores(axes: Axes, row: Row, measure: Measure, height: int, look: Line) -> None:
+    values = np.array(row.values(measure.key)) * measure.scale
     axes.plot(values, np.full(values.size, height), "o", color=look.color, ms=3, alpha=0.4, mew=0)
-    summary = row.summary(key)
+    summary = row.summary(measure.key)
     if summary:
-        spread = summary.std * scale if summary.std is not None else None
+        spread = summary.std * measure.scale if summary.std is not None else None
         axes.errorbar(
-            summary.mean * scale, height, xerr=spread, color=look.color,
+            summary.mean * measure.scale, height, xerr=spread, color=look.color,
             marker=look.marker, ms=5, mec="white", mew=0.6, elinewidth=1, capsize=2,
         )  # fmt: skip
 
 
-def _write_at_edge(axes: Axes, row: Row, key: str, scale: float, height: int) -> None:
+def _write_at_edge(axes: Axes, row: Row, measure: Measure, height: int) -> None:
     """The row's mean in digits, with an arrow, where it lies beyond the axis."""
-    summary = row.summary(key)
+    summary = row.summary(measure.key)
     low, high = axes.get_xlim()
-    if summary is None or low <= summary.mean * scale <= high:
+    if summary is None or low <= summary.mean * measure.scale <= high:
         return
-    left, number = summary.mean * scale < low, f"{summary.mean * scale:.2f}"
+    left, number = summary.mean * measure.scale < low, measure.digits(summary.mean)
     axes.annotate(
         f"← {number}" if left else f"{number} →", (0 if left else 1, height),
         (2 if left else -2, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",

@@ -6,17 +6,15 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-from benchmark.report.columns import DASH
+from benchmark.measures import MEASURES
+from benchmark.wording import DASH
 
 _FILE = Path(__file__).with_name("published.yaml")
 _TITLES = (
     "Data set",
     "Detector",
     "Loss",
-    "IoU",
-    "nIoU",
-    "Pd",
-    "Fa (1e-6)",
+    *(MEASURES[key].plain for key in ("iou", "niou", "pd", "fa")),
     "Split",
     "Source",
     "Run by",

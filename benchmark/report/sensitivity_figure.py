@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from benchmark.measures import MEASURES
 from benchmark.report.layout import entitle, figure_title, limiting
 from benchmark.report.model import Table
 from benchmark.report.sensitivity import (
@@ -50,7 +51,7 @@ def sensitivity_figure(table: Table, style: Style) -> Figure | None:
     pd_size, pd_scr, iou_size, error, misses, false = every
     for axes, bins in ((pd_size, SIZES), (pd_scr, CONTRASTS)):
         _by_bin(axes, shown, style, bins, "pd", 100.0)
-        axes.set_ylabel(r"$P_d$ (%)")
+        axes.set_ylabel(MEASURES["pd"].label)
     pd_scr.sharey(pd_size)
     lowest = min(axes.get_ylim()[0] for axes in (pd_size, pd_scr))
     pd_size.set_ylim(max(-2.0, math.floor(lowest / 10) * 10), 102)

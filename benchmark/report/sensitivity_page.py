@@ -7,7 +7,9 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmark.report.columns import DASH, label_titles, labels, title
+from benchmark.measures import MEASURES
+from benchmark.report.captions import title
+from benchmark.report.columns import label_titles, labels
 from benchmark.report.model import Collection, Summary, Table
 from benchmark.report.sensitivity import (
     ALL,
@@ -19,6 +21,7 @@ from benchmark.report.sensitivity import (
     Sensitivity,
     sensitivities,
 )
+from benchmark.wording import DASH
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ _TARGET_TITLES = ["all", *SIZES.titles, *CONTRASTS.titles]
 _FALSE_PARTS = [ALL, *DISTANCES.parts, *FALSE_SIZES.parts]
 _FALSE_TITLES = ["all", *DISTANCES.titles, *FALSE_SIZES.titles]
 _BY_TARGET = (
-    ("Pd (%)", _Quantity("pd")),
+    (f"{MEASURES['pd'].name} (%)", _Quantity("pd")),
     ("Mean IoU of hit targets (%)", _Quantity("hit_iou")),
     ("Area error of hit targets (%)", _Quantity("hit_area_error")),
 )

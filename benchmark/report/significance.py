@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from benchmark.records.record import ImageScore
+from benchmark.measures import METRICS
 from benchmark.report.model import Comparison, Row, Study, Table, incomparable
 from benchmark.report.resampling import (
     Problem,
@@ -22,17 +22,8 @@ from benchmark.report.resampling import (
     paired_test,
 )
 
-_Count = Callable[[ImageScore], float]
-PARTS: dict[str, tuple[_Count, _Count]] = {
-    "iou": (lambda i: i.intersection, lambda i: i.predicted + i.positive - i.intersection),
-    "niou": (lambda i: i.intersection, lambda i: i.predicted + i.positive - i.intersection),
-    "f1": (lambda i: 2 * i.intersection, lambda i: i.predicted + i.positive),
-    "pd": (lambda i: i.hits, lambda i: i.targets),
-    "fa": (lambda i: i.false_alarm_pixels, lambda i: i.height * i.width),
-}
-"""Metric -> the two counts of an image whose sums it is the ratio of; nIoU averages them."""
-HIGHER = {key: key != "fa" for key in PARTS}
-"""Whether a larger number is better."""
+TESTED = {measure.key: measure for measure in METRICS if measure.share}
+"""Metrics that the counts of the images give, so that other images can be drawn."""
 
 
 def ratio_of(row: Row, key: str) -> Ratio | None:
@@ -43,11 +34,12 @@ def ratio_of(row: Row, key: str) -> Ratio | None:
     names = [image.name for image in runs[0]]
     if any([image.name for image in images] != names for images in runs):
         return None
+    share = TESTED[key].share
     part, whole = (
         np.array([[count(image) for image in images] for images in runs], float)
-        for count in PARTS[key]
+        for count in (share.part, share.whole)
     )
-    if key == "niou":  # an image without anything counts as perfect in our protocol only
+    if share.averaged:  # an image without anything counts as perfect in our protocol only
         empty = 1.0 if row.protocol == "native" else 0.0
         part = np.where(whole > 0, part / np.maximum(whole, 1), empty)
         whole = np.ones_like(part)
@@ -61,7 +53,7 @@ def study(rows: Sequence[Row]) -> Study:
     """
     intervals, comparisons, alike = {}, {}, {}
     compared = not incomparable(rows)
-    for key in PARTS:
+    for key in TESTED:
         ratios = {n: ratio_of(row, key) for n, row in enumerate(rows)}
         known = {n: ratio for n, ratio in ratios.items() if ratio is not None and ratio.whole.any()}
         if not known:
@@ -92,7 +84,7 @@ def _pairs(
         )
         for (a, b), p, adjusted in zip(pairs, raw, holm(raw), strict=True)
     }
-    best = (max if HIGHER[key] else min)(values, key=lambda n: values[n])
+    best = max(values, key=lambda n: values[n] * TESTED[key].better)
     alike = {
         a if b == best else b
         for (a, b), pair in found.items()
@@ -111,7 +103,7 @@ def _seeds_won(first: Row, second: Row, key: str) -> tuple[int, int] | None:
     pairs = [(values[0][seed], values[1][seed]) for seed in both]
     if len(pairs) < 2 or any(None in pair for pair in pairs):
         return None
-    won = sum(a > b if HIGHER[key] else a < b for a, b in pairs)
+    won = sum((a - b) * TESTED[key].better > 0 for a, b in pairs)
     return won, len(pairs)
 
 
@@ -146,7 +138,7 @@ def rankings(tables: list[Table]) -> list[Ranking]:
 
 def _problems(tables: list[Table]) -> list[Problem]:
     """One per table and metric, of the methods that have them all; empty for fewer than two."""
-    keys = [key for key in PARTS if key != "f1"]  # F1 ranks as IoU does
+    keys = [key for key, measure in TESTED.items() if not measure.ranks_as]
     every: list[dict[str, dict[str, Ratio]]] = []
     for table in tables:
         methods = {}
@@ -159,7 +151,7 @@ def _problems(tables: list[Table]) -> list[Problem]:
     if len(shared) < 2:
         return []
     return [
-        Problem(table.slug, HIGHER[key], {name: methods[name][key] for name in shared})
+        Problem(table.slug, TESTED[key].better > 0, {name: methods[name][key] for name in shared})
         for table, methods in zip(tables, every, strict=True)
         for key in keys
     ]

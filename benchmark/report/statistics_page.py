@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 
-from benchmark.report.columns import COLUMNS, DASH, Column, label_titles, labels, title
-from benchmark.report.model import Collection, Row, Table
-from benchmark.report.significance import PARTS, Comparison, rankings
+from benchmark.measures import Measure
+from benchmark.report.captions import title
+from benchmark.report.columns import label_titles, labels
+from benchmark.report.model import Collection, Comparison, Row, Table
+from benchmark.report.significance import TESTED, rankings
 from benchmark.report.tables import markdown_cell
+from benchmark.wording import DASH
 
 _MANY = 45  # pairs of ten methods; more are left to the file
-_SHOWN = [column for column in COLUMNS if column.key in PARTS]
 
 
 def statistics_markdown(collection: Collection) -> str:
@@ -30,12 +32,12 @@ def statistics_markdown(collection: Collection) -> str:
     ]
     for table in tables:
         parts += [f"## {title(table)}\n", _intervals(table) + "\n"]
-        for column in _SHOWN:
+        for column in TESTED.values():
             pairs = table.study.comparisons.get(column.key, [])
             if 0 < len(pairs) <= _MANY:
-                parts += [f"### All pairs, {_plain(column)}\n", _pairs(column, pairs) + "\n"]
+                parts += [f"### All pairs, {column.plain}\n", _pairs(column, pairs) + "\n"]
             elif pairs:
-                parts.append(f"{_plain(column)}: {len(pairs)} pairs, see `pairs.csv`.\n")
+                parts.append(f"{column.plain}: {len(pairs)} pairs, see `pairs.csv`.\n")
     return "\n".join(parts + _ranks(collection.tables))
 
 
@@ -63,7 +65,7 @@ def _intervals(table: Table) -> str:
     body = []
     for number, row in enumerate(table.rows):
         cells = [*labels(table, row), str(len(row.done))]
-        for column in _SHOWN:
+        for column in TESTED.values():
             summary = row.summary(column.key)
             interval = table.study.intervals.get(column.key, {}).get(number)
             if summary is None or interval is None:
@@ -72,10 +74,12 @@ def _intervals(table: Table) -> str:
                 low, high = column.digits(interval.low), column.digits(interval.high)
                 cells.append(f"{column.digits(summary.mean)} [{low}, {high}]")
         body.append(cells)
-    return _table([*label_titles(table), "n", *map(_plain, _SHOWN)], body, len(label_titles(table)))
+    names = label_titles(table)
+    heads = [*names, "n", *(column.plain for column in TESTED.values())]
+    return _table(heads, body, len(names))
 
 
-def _pairs(column: Column, pairs: list[Comparison]) -> str:
+def _pairs(column: Measure, pairs: list[Comparison]) -> str:
     body = []
     for pair in sorted(pairs, key=lambda pair: (pair.adjusted, -abs(pair.difference))):
         won = f"{pair.seeds_won[0]} of {pair.seeds_won[1]}" if pair.seeds_won else DASH
@@ -124,8 +128,3 @@ def _table(headers: list[str], body: list[list[str]], left: int) -> str:
 
 def _method(row: Row) -> str:
     return ", ".join(part for part in row.name if part)
-
-
-def _plain(column: Column) -> str:
-    """The title without its arrow."""
-    return column.title.rstrip(" ↑↓")

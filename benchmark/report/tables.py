@@ -13,24 +13,21 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from benchmark.measures import Measure
+from benchmark.report.captions import CURVE_CAPTION, caption, notes, title
 from benchmark.report.columns import (
     COLUMNS,
-    CURVE_CAPTION,
     CURVE_COLUMNS,
-    Column,
     Mark,
     alike,
     any_marks,
-    caption,
     columns_of,
     count,
     has_curves,
     label_titles,
     labels,
     marks,
-    notes,
     printed,
-    title,
 )
 from benchmark.report.losses_compared import (
     CAPTION,
@@ -41,14 +38,12 @@ from benchmark.report.losses_compared import (
     lines,
 )
 from benchmark.report.model import Collection, Row, Table
-from benchmark.report.significance import PARTS
 
 # What a narrow terminal does without, first to go first; the files always have everything.
 _DISPENSABLE = (
     "flops", "train_images", "precision", "recall", "false_alarms_per_image", "train_seconds",
     "macs", "latency_ms", "parameters", "f1", "niou",
 )  # fmt: skip
-_CONSTANT = ("train_images", "parameters", "macs", "flops", "latency_ms")  # over seeds: no std
 _OVER = {"last": "iou_over_last", "best-val": "iou_over_best_val"}  # columns of `Row.iou_over`
 # What the CSV says of a measurement beside its latency: column -> place in the profile.
 _MEASURED = {
@@ -120,7 +115,7 @@ def _markdown_losses(table: Table) -> list[str]:
     return parts
 
 
-def _fitting(table: Table, console: Console) -> tuple[RichTable, list[Column]]:
+def _fitting(table: Table, console: Console) -> tuple[RichTable, list[Measure]]:
     """The widest table that the terminal has room for, and its columns."""
     columns = list(columns_of(table))
     unbounded = console.options.update(width=10_000)
@@ -132,7 +127,7 @@ def _fitting(table: Table, console: Console) -> tuple[RichTable, list[Column]]:
     return _rich_table(table, columns, spread=False), columns
 
 
-def _rich_table(table: Table, columns: list[Column], spread: bool = True) -> RichTable:
+def _rich_table(table: Table, columns: list[Measure], spread: bool = True) -> RichTable:
     rich = RichTable(
         title=title(table), box=box.SIMPLE_HEAD, title_style="bold", title_justify="left",
         pad_edge=False,
@@ -188,7 +183,7 @@ def markdown(collection: Collection, figures: list[str], published: str) -> str:
     return "\n".join(parts)
 
 
-def _markdown_table(table: Table, columns: Sequence[Column]) -> str:
+def _markdown_table(table: Table, columns: Sequence[Measure]) -> str:
     # Imported here: the terminal's table, which comes first, needs no tabulate.
     from tabulate import tabulate
 
@@ -226,10 +221,10 @@ def csv_text(collection: Collection) -> str:
     return text.getvalue()
 
 
-def _csv_names(column: Column) -> tuple[str, ...]:
-    if column.key in _CONSTANT:
+def _csv_names(column: Measure) -> tuple[str, ...]:
+    if column.constant:
         return (column.key,)
-    more = ("std", "low", "high") if column.key in PARTS else ("std",)
+    more = ("std", "low", "high") if column.share else ("std",)
     return column.key, *(f"{column.key}_{name}" for name in more)
 
 
@@ -276,6 +271,6 @@ def markdown_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _plain(column: Column, row: Row) -> str:
+def _plain(column: Measure, row: Row) -> str:
     mean, std = printed(column, row.summary(column.key))
     return mean if std is None else f"{mean} ± {std}"

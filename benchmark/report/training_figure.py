@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.measures import MEASURES
 from benchmark.report.collapse import watched_iou
 from benchmark.report.layout import (
     finish,
@@ -29,10 +30,8 @@ from benchmark.report.style import (
 )
 from benchmark.settings.config import Settings
 
-# Fa is drawn in false pixels per million, as in the tables.
-_PER_MILLION = 1e6
+_IOU = MEASURES["iou"]
 _BAND = 0.13  # opacity of the seeds' band
-_FAR = 20  # largest Fa over the 75th percentile, from which on its axis is logarithmic
 
 
 def training_figure(table: Table, style: Style) -> Figure | None:
@@ -49,7 +48,7 @@ def training_figure(table: Table, style: Style) -> Figure | None:
         parts = {_watched(run) for row in rows for run in row.done if run.record.history}
         names = {"val": "validation", "test": "test"}
         label = " or ".join(name for part, name in names.items() if part in parts)
-        kinds.append(("iou", f"{label.capitalize()} IoU (%)", 100.0))
+        kinds.append((_IOU.key, f"{label.capitalize()} {_IOU.label}", _IOU.scale))
     groups = panels_of(rows)
     size = (
         (COLUMN, COLUMN * (0.25 + 0.42 * len(kinds)) + 0.14 * math.ceil(len(rows) / 2))

@@ -15,8 +15,8 @@ from benchmark.profiling.table import footnotes, write_cost_table
 from benchmark.profiling.table import markdown as cost_page
 from benchmark.records.record import Latency, Profile, Record
 from benchmark.report import write_report
+from benchmark.report.captions import caption, notes
 from benchmark.report.collect import collect
-from benchmark.report.columns import caption, notes
 from benchmark.report.latex import latex
 from benchmark.report.style import loss_label
 from benchmark.report.tables import csv_text, markdown, print_tables

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from benchmark.records.record import Epoch, ImageScore, Record, Untrained, read_record
+from benchmark.report.captions import notes
 from benchmark.report.collapse import Collapse, collapses, constant_iou
 from benchmark.report.collect import collect
-from benchmark.report.columns import COLUMNS, marks, notes
+from benchmark.report.columns import COLUMNS, marks
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.latex import latex
 from benchmark.report.model import Collection

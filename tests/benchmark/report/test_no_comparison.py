@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmark.report.captions import title
 from benchmark.report.collect import collect
-from benchmark.report.columns import COLUMNS, alike, marks, title
+from benchmark.report.columns import COLUMNS, alike, marks
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.latex import latex
 from benchmark.report.model import Collection

@@ -10,8 +10,9 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.records.record import Curve
 from benchmark.report import write_report
+from benchmark.report.captions import caption, title
 from benchmark.report.collect import collect
-from benchmark.report.columns import caption, columns_of, title
+from benchmark.report.columns import columns_of
 from benchmark.report.operating import curve_numbers, parse_point, precision_recall, roc
 from benchmark.report.tables import markdown
 from tests.benchmark.report.test_report_sweep import make_record, write

@@ -15,9 +15,11 @@ from rich.console import Console
 
 from benchmark.commands.listing import print_run
 from benchmark.errors import UserError
+from benchmark.measures import duration
 from benchmark.report import write_report
+from benchmark.report.captions import notes
 from benchmark.report.collect import collect
-from benchmark.report.columns import COLUMNS, CURVE_COLUMNS, columns_of, duration, marks, notes
+from benchmark.report.columns import COLUMNS, CURVE_COLUMNS, columns_of, marks
 from benchmark.report.latex import latex, tex_escape
 from benchmark.report.model import Collection
 from benchmark.report.published import published_section

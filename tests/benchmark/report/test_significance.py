@@ -12,12 +12,12 @@ import pytest
 from benchmark.evaluation import create_protocol, list_protocols
 from benchmark.evaluation.scoring import finish
 from benchmark.records.record import Record
+from benchmark.report.captions import notes
 from benchmark.report.collect import collect
-from benchmark.report.columns import notes
 from benchmark.report.latex import latex
 from benchmark.report.model import Collection
 from benchmark.report.resampling import estimate
-from benchmark.report.significance import PARTS, rankings, ratio_of
+from benchmark.report.significance import TESTED, rankings, ratio_of
 from benchmark.report.statistics_page import pairs_csv, statistics_markdown
 from benchmark.report.tables import csv_text, markdown
 from tests.benchmark.report.test_report_sweep import make_record, write
@@ -68,7 +68,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 def test_ratios_give_the_numbers_of_the_record(tmp_path: Path, protocol: str) -> None:
     records = [scored("acm", seed, 0.7, protocol, empty=True) for seed in (0, 1)]
     (table,) = collect(write(tmp_path, *records)).tables
-    for key in PARTS:
+    for key in TESTED:
         ratio = ratio_of(table.rows[0], key)
         assert ratio.part.shape == ratio.whole.shape == (2, IMAGES)
         assert estimate(ratio) == pytest.approx(table.rows[0].summary(key).mean, abs=1e-12), key
@@ -105,7 +105,7 @@ def test_what_cannot_be_told_from_the_best_is_marked(collection: Collection) -> 
 def test_pairs(collection: Collection) -> None:
     (table,) = collection.tables
     rows = list(csv.DictReader(io.StringIO(pairs_csv(collection))))
-    assert len(rows) == 3 * len(PARTS)
+    assert len(rows) == 3 * len(TESTED)
     for row in rows:
         assert 0 < float(row["p"]) <= float(row["p_holm"]) <= 1
     pair = next(r for r in rows if (r["metric"], r["first"]) == ("pd", "dnanet, sls"))
@@ -121,7 +121,7 @@ def test_pairs(collection: Collection) -> None:
 
 def test_intervals_are_around_the_numbers(collection: Collection) -> None:
     for row in csv.DictReader(io.StringIO(csv_text(collection))):
-        for key in PARTS:
+        for key in TESTED:
             assert float(row[f"{key}_low"]) <= float(row[key]) <= float(row[f"{key}_high"]), key
     assert "[" in statistics_markdown(collection)
 
