@@ -13,7 +13,8 @@ from scipy.ndimage import find_objects
 
 from benchmark.evaluation.clutter import Box, contrasts, widened
 from benchmark.evaluation.components import label_components
-from benchmark.evaluation.matching import RADIUS, centroid_distances, match
+from benchmark.evaluation.matching import centroid_distances, match
+from benchmark.evaluation.protocol import RADIUS
 
 REACH = 3
 """A prediction with a pixel up to so many px from a target, in rows and in columns, is near it."""

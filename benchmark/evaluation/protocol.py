@@ -27,6 +27,10 @@ _SUMS = (
 )
 
 
+RADIUS = 3
+"""px: what most protocols mean by near, between the centroids of a target and a component."""
+
+
 class Geometry(NamedTuple):
     """How an image is brought to a network and its map back.
 
@@ -78,6 +82,10 @@ class Protocol(ABC):
         name: registry key.
         version: raised whenever a rule changes, so that old and new records are told apart.
         threshold: a pixel is predicted where `prob > threshold` (strict).
+        empty: what a ratio 0/0 counts. "zero": 0 as in all published code, and NaN for Pd of a set
+            without targets; "perfect": 1 if there is no target pixel, else 0.
+        radius: px; a component is matched only with its centroid nearer than this. None: matching
+            has no such rule.
         geometry: at which size the network sees the image and the map is scored. `update` takes
             maps of any size; whoever runs the network follows it.
         rules: one line for listings and captions.
@@ -88,6 +96,8 @@ class Protocol(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     threshold: ClassVar[float] = 0.5
+    empty: ClassVar[Literal["perfect", "zero"]] = "zero"
+    radius: ClassVar[float | None]
     geometry: ClassVar[Geometry] = NATIVE
     rules: ClassVar[str]
     source: ClassVar[str]
@@ -178,7 +188,7 @@ class Protocol(ABC):
             false_alarms_per_image   false components / images
             n_images, n_targets      int
 
-        and what the protocol adds. Where a ratio is 0/0, `_empty` decides.
+        and what the protocol adds. Where a ratio is 0/0, `empty` decides.
 
         Raises:
             UserError: no image was scored.
@@ -190,13 +200,14 @@ class Protocol(ABC):
         overlap, predicted, positive = total["intersection"], total["predicted"], total["positive"]
         pixels = sum(row["height"] * row["width"] for row in self.rows)
         empty = self._empty(positive)
+        pd_without_targets = 1.0 if self.empty == "perfect" else math.nan
         return {
             "iou": self._iou(total),
             "niou": math.fsum(map(self._iou, self.rows)) / n_images,
             "precision": ratio(overlap, predicted, empty),
             "recall": ratio(overlap, positive, empty),
             "f1": ratio(2 * overlap, predicted + positive, empty),
-            "pd": ratio(total["hits"], total["targets"], self._pd_without_targets),
+            "pd": ratio(total["hits"], total["targets"], pd_without_targets),
             "fa": total["false_alarm_pixels"] / pixels,
             "false_alarms_per_image": total["false_components"] / n_images,
             "n_images": n_images,
@@ -207,18 +218,16 @@ class Protocol(ABC):
         """Further fields of `record.Scores`: curve, targets, false_alarms, where there are any."""
         return {}
 
-    # --- what a protocol may have otherwise -------------------------------------------------
-
-    _pd_without_targets: ClassVar[float] = math.nan
-
-    def _empty(self, positive: int) -> float:  # noqa: ARG002
-        """The value of a ratio 0/0: 0 as in all published code."""
-        return 0.0
+    def _empty(self, positive: int) -> float:
+        """The value of a ratio 0/0."""
+        return 1.0 if self.empty == "perfect" and not positive else 0.0
 
     def _iou(self, counts: dict[str, Any]) -> float:
         """Intersection over union of one image's, or of the summed, pixel counts."""
         union = counts["predicted"] + counts["positive"] - counts["intersection"]
         return ratio(counts["intersection"], union, self._empty(counts["positive"]))
+
+    # --- what a protocol may have otherwise -------------------------------------------------
 
     def _more(self, total: dict[str, int]) -> dict[str, float]:  # noqa: ARG002
         """Numbers that only this protocol has."""

@@ -107,6 +107,9 @@ def finish(scorer: Protocol) -> Scores:
         version=scorer.version,
         metrics={key: value for key, value in numbers.items() if math.isfinite(value)},
         rules=scorer.rules,
+        empty=scorer.empty,
+        threshold=scorer.threshold,
+        radius=scorer.radius,
         images=scorer.rows,
         **scorer.details(),
     )

@@ -113,17 +113,49 @@ class Curve(_Part):
     images: int
 
 
+Empty = Literal["perfect", "zero"]
+"""What a ratio 0/0 counts where there is no target pixel: 1, or 0 as in all published code."""
+# Records from before `Scores.empty` do not say their rules. These were the protocols' own then.
+_EARLIER_PERFECT = ("native",)
+_EARLIER_THRESHOLD = 0.5
+_EARLIER_RADIUS = 3.0
+
+
 class Scores(_Part):
-    """The result under one protocol."""
+    """The result under one protocol.
+
+    `empty`, `threshold` and `radius` are what was recorded, None in records from before they were;
+    whoever needs them asks `empty_value`, `cut` and `reach`, which know those, too.
+    """
 
     protocol: str  # name
     version: int
     metrics: dict[str, float]  # iou niou precision recall f1 pd fa ...; fractions, not percent
     rules: str = ""  # of the protocol, in one line
+    empty: Empty | None = None
+    threshold: float | None = None  # a pixel is predicted where its probability is above
+    radius: float | None = None  # px; centroids nearer than this may match. None: no such rule
     images: list[ImageScore]
     curve: Curve | None = None
     targets: Targets | None = None
     false_alarms: FalseAlarms | None = None
+
+    @property
+    def empty_value(self) -> float:
+        """What an image without a target pixel counts where nothing is predicted in it."""
+        if self.empty is None:
+            return 1.0 if self.protocol in _EARLIER_PERFECT else 0.0
+        return 1.0 if self.empty == "perfect" else 0.0
+
+    @property
+    def cut(self) -> float:
+        """The threshold of the probability."""
+        return _EARLIER_THRESHOLD if self.threshold is None else self.threshold
+
+    @property
+    def reach(self) -> float:
+        """px: the centroid of a hit in `targets` is nearer."""
+        return _EARLIER_RADIUS if self.radius is None else self.radius
 
 
 class Epoch(_Part):

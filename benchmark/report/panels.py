@@ -15,7 +15,6 @@ from benchmark.report.layout import entitle
 from benchmark.report.model import Row, Table
 from benchmark.report.style import PAGE, loss_label, new_figure
 
-_THRESHOLD = 0.5
 _METHODS = 6  # columns of methods that still can be read on a page; more go on further figures
 _HIT, _MISS, _FALSE = "#00a878", "#e8112d", "#ffc20a"
 _LEGEND = (
@@ -73,9 +72,9 @@ def read_crops(path: Path) -> Crops:
     return crops
 
 
-def overlay(image: np.ndarray, mask: np.ndarray, prob: np.ndarray) -> np.ndarray:
+def overlay(image: np.ndarray, mask: np.ndarray, prob: np.ndarray, threshold: float) -> np.ndarray:
     """The crop in grey with hits, misses and false pixels in colour: (h, w, 3) in [0, 1]."""
-    predicted = prob.astype(np.float32) > _THRESHOLD
+    predicted = prob.astype(np.float32) > threshold
     # Dimmed, so that a bright target does not hide the colours.
     picture = np.repeat(stretch(image)[..., None] * 0.6, 3, axis=2)
     for where, color in (
@@ -94,6 +93,7 @@ def _same_crops(first: Crops, other: Crops) -> bool:
 def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     first = shown[0][1]
     count, height, width = first.images.shape
+    threshold = shown[0][0].scores[0].cut
     # The width of a cell is that of a full page, so that all the figures of a paper match.
     cell = min(PAGE / (len(shown) + 2), PAGE / 5)
     figure = new_figure(cell * (len(shown) + 2), cell * height / width * count + 0.66)
@@ -101,7 +101,9 @@ def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     axes = figure.subplots(count, len(shown) + 2, squeeze=False)
     for line, name in enumerate(first.names):
         pictures = [stretch(first.images[line]), first.masks[line]]
-        pictures += [overlay(c.images[line], c.masks[line], c.probs[line]) for _, c in shown]
+        pictures += [
+            overlay(c.images[line], c.masks[line], c.probs[line], threshold) for _, c in shown
+        ]
         for place, picture in zip(axes[line], pictures, strict=True):
             place.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             place.set_xticks([])
@@ -112,7 +114,7 @@ def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     for place, text in zip(axes[0], titles, strict=True):
         place.set_title(text, fontsize=7.5, pad=3)
     seeds = sorted({row.done[0].record.cell.seed for row, _ in shown})
-    title = f"{table.heading}: pixels with probability > {_THRESHOLD:g}"
+    title = f"{table.heading}: pixels with probability > {threshold:g}"
     entitle(figure, table, f"{title}, seed {', '.join(map(str, seeds))}")
     handles = [Patch(color=color, label=text) for color, text in _LEGEND]
     figure.legend(handles=handles, loc="outside lower center", ncol=3, handlelength=1)

@@ -27,7 +27,6 @@ from benchmark.report.style import PAGE, Style, loss_label, new_figure, tidy
 
 _MOST = 12  # methods that can be told apart
 _SPREAD = 0.72  # part of a bin's width that the methods' markers share
-_FARTHEST = 3.0  # px: a hit's centroid is nearer
 _MISS_COLORS = dict(zip(MISSES, ("0.25", "0.55", "0.8"), strict=True))
 
 
@@ -148,7 +147,8 @@ def _filled(bins: Bins, methods: list[Sensitivity], quantity: str) -> list[tuple
 
 def _centroid_errors(axes: Axes, methods: list[Sensitivity], style: Style) -> None:
     """Share of the hits up to each distance."""
-    grid = np.linspace(0, _FARTHEST, 301)
+    farthest = methods[0].scores[0].reach  # px: a hit's centroid is nearer
+    grid = np.linspace(0, farthest, 301)
     for method in methods:
         seeds = [
             np.searchsorted(np.sort(hits), grid, side="right") / len(hits)
@@ -162,7 +162,7 @@ def _centroid_errors(axes: Axes, methods: list[Sensitivity], style: Style) -> No
                 marker=look.marker, ms=3.5, mec="white", mew=0.3, markevery=(0.05, 0.2),
             )  # fmt: skip
     tidy(axes)
-    axes.set_xlim(0, _FARTHEST)
+    axes.set_xlim(0, farthest)
     axes.set_ylim(0, 102)
     axes.set_xlabel("Centroid error (px)")
     axes.set_ylabel("Share of hits (%)")

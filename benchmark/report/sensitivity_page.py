@@ -126,6 +126,7 @@ def _caption(methods: list[Sensitivity]) -> str:
     targets = methods[0].scores[0].targets
     assert targets is not None
     unknown = sum(value is None for value in targets.scr)
+    reach = f"{methods[0].scores[0].reach:g} px"
     return " ".join([
         "n: seeds with recorded outcomes" + ("; mean ± sample std over them." if several else "."),
         "Size: pixels of the target; each upper limit belongs to its own bin.",
@@ -134,9 +135,9 @@ def _caption(methods: list[Sensitivity]) -> str:
         + (f"; not defined for {unknown} target{'s' if unknown > 1 else ''}." if unknown else "."),
         "IoU: of a hit target and the component that hit it. Area error: median of predicted "
         "area / area - 1.",
-        "Misses, in percent of all targets: unseen, no predicted component within 3 px; merged, "
-        "the one there belongs to or covers another target; shifted, it has one of its own with "
-        "the centroid 3 px off or more.",
+        f"Misses, in percent of all targets: unseen, no predicted component within {reach}; "
+        "merged, the one there belongs to or covers another target; shifted, it has one of its own "
+        f"with the centroid {reach} off or more.",
         "False components: all without a target, divided by all images; distance from their "
         "nearest pixel to the nearest target pixel; no target: in images without one.",
         f"{DASH}: no such target or image, or a seed without a hit among such targets.",

@@ -39,8 +39,8 @@ def ratio_of(row: Row, key: str) -> Ratio | None:
         np.array([[count(image) for image in images] for images in runs], float)
         for count in (share.part, share.whole)
     )
-    if share.averaged:  # an image without anything counts as perfect in our protocol only
-        empty = 1.0 if row.protocol == "native" else 0.0
+    if share.averaged:  # the protocol says what an image without anything counts
+        empty = row.scores[0].empty_value
         part = np.where(whole > 0, part / np.maximum(whole, 1), empty)
         whole = np.ones_like(part)
     return Ratio(part, whole)

@@ -14,7 +14,7 @@ from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from benchmark.evaluation.components import label_components
-from benchmark.evaluation.matching import RADIUS
+from benchmark.evaluation.protocol import RADIUS
 from benchmark.figures.pixels import outline
 from benchmark.report.style import PAGE, new_figure
 from docs.build.scenes import Scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.evaluation.protocol import Counts, Geometry, Protocol
+from benchmark.evaluation.protocol import RADIUS, Counts, Geometry, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ class BasicIRSTDProtocol(Protocol):
 
     name = "basicirstd"
     version = 1
+    radius = RADIUS
     geometry = Geometry(pad="zero", multiple=32)
     rules = (
         "native image size, zero-padded to a multiple of 32, probability > 0.5, 8-connected "

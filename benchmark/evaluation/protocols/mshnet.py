@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.evaluation.protocol import Counts, Geometry, Protocol
+from benchmark.evaluation.protocol import RADIUS, Counts, Geometry, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ class MSHNetProtocol(Protocol):
 
     name = "mshnet"
     version = 1
+    radius = RADIUS
     geometry = Geometry(side=256)
     rules = (
         "image and mask resized to 256x256, probability > 0.5, 8-connected components, greedy "

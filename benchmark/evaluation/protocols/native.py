@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmark.evaluation.protocol import Counts, Protocol
+from benchmark.evaluation.protocol import RADIUS, Counts, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,13 +28,14 @@ class NativeProtocol(Protocol):
 
     name = "native"
     version = 1
+    empty = "perfect"
+    radius = RADIUS
     rules = (
         "native image size, probability > 0.5, 8-connected components, one-to-one matching with "
         "the most hits at centroid distance < 3 px, Fa = pixels of unmatched components / all "
         "pixels; a set or image without target and prediction counts as perfect"
     )
     source = "this benchmark; IoU, nIoU, Pd and Fa of MSHNet and ACM with their errors corrected"
-    _pd_without_targets = 1.0
 
     def __init__(self, details: bool = True, thresholds: Sequence[float] | None = None) -> None:
         super().__init__(details, thresholds)
@@ -58,9 +59,6 @@ class NativeProtocol(Protocol):
             false_components=len(predictions) - len(pairs),
             false_alarm_pixels=int(predictions.area.sum()) - hit_area,
         )
-
-    def _empty(self, positive: int) -> float:
-        return 0.0 if positive else 1.0
 
     def _keep_details(
         self, prob: np.ndarray, predicted: np.ndarray, mask: np.ndarray, image: np.ndarray | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.evaluation.protocol import Counts, Protocol, ratio
+from benchmark.evaluation.protocol import RADIUS, Counts, Protocol, ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,7 @@ class OPDCProtocol(Protocol):
 
     name = "opdc"
     version = 1
+    radius = RADIUS
     rules = (
         "native image size, probability > 0.5, 8-connected components, overlap-priority matching "
         "(IoU >= 0.5 first, then centroid distance < 3 px), Fa = pixels of unmatched components / "
@@ -56,11 +57,7 @@ class OPDCProtocol(Protocol):
         import numpy as np
 
         from benchmark.evaluation.components import label_components
-        from benchmark.evaluation.matching import (
-            RADIUS,
-            centroid_distances,
-            match_overlap_first,
-        )
+        from benchmark.evaluation.matching import centroid_distances, match_overlap_first
 
         targets, target_labels = label_components(mask)
         predictions, prediction_labels = label_components(predicted)

@@ -27,6 +27,7 @@ class ShootingProtocol(Protocol):
 
     name = "shooting"
     version = 1
+    radius = None
     rules = (
         "native image size, probability > 0.5; hit: a predicted pixel on the target or up to 1 px "
         "around it; Fa = predicted pixels more than 4 px from every target / all pixels"

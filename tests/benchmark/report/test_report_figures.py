@@ -279,7 +279,7 @@ def test_limits_of_an_axis(limits: tuple[float, float], expected: tuple[float, f
 def test_overlay_colours() -> None:
     mask = np.array([[True, True], [False, False]])
     prob = np.array([[0.9, 0.1], [0.9, 0.5]], dtype=np.float16)
-    picture = overlay(np.zeros((2, 2), np.uint8), mask, prob)
+    picture = overlay(np.zeros((2, 2), np.uint8), mask, prob, 0.5)
     hit, miss, false, nothing = picture.reshape(4, 3)
     assert hit.argmax() == 1  # green
     assert miss.argmax() == 0  # red
