@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from benchmark.figures.discs import AREAS, MIDDLE, SIDE, Curve, grow, move, shifted_location, weight
-from benchmark.report.style import PAGE, new_figure, tidy
+from benchmark.figures.style import PAGE, new_figure, tidy
 
 _COLORS = ("#0173b2", "#d55e00", "#029e73", "#cc78bc", "#de8f05", "#56b4e9", "#949494", "#ca9161")
 MOST = len(_COLORS)

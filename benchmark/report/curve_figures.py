@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
+from benchmark.figures.style import COLUMN, PAGE, new_figure, tidy
 from benchmark.measures import MEASURES
 from benchmark.records.record import Curve
 from benchmark.report.layout import (
@@ -20,9 +21,9 @@ from benchmark.report.layout import (
     look_of,
     panels_of,
 )
+from benchmark.report.looks import Line, Style
 from benchmark.report.model import Row, Table
 from benchmark.report.operating import attainable, pd_at, precision_recall, roc
-from benchmark.report.style import COLUMN, PAGE, Line, Style, new_figure, tidy
 
 _PD, _FA, _PRECISION = (MEASURES[key] for key in ("pd", "fa", "precision"))
 _FA_RIGHT = 1e4  # 1 % of the pixels: nobody works to the right of it

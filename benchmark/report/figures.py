@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from benchmark.figures.style import drawing, save
 from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
+from benchmark.report.looks import Style
 from benchmark.report.model import Collection, Table
 from benchmark.report.overview_figure import overview_figure
 from benchmark.report.panels import example_figures
 from benchmark.report.sensitivity_figure import sensitivity_figure
-from benchmark.report.style import Style, drawing, save
 from benchmark.report.training_figure import training_figure
 
 Drawn = Figure | None | tuple[list[Figure], list[str]]

@@ -9,8 +9,8 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.report.looks import Line, Style, loss_label
 from benchmark.report.model import Row, Table
-from benchmark.report.style import Line, Style, loss_label
 
 _TOGETHER = 6  # methods that can be told apart in one panel
 _LETTER, _LINE = 0.052, 0.14  # inches that a letter and a line of a title take

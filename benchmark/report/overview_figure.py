@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.figures.style import PAGE, at_least, new_figure, tidy
 from benchmark.measures import MEASURES, Measure
 from benchmark.report.layout import entitle, figure_title, limiting
+from benchmark.report.looks import Line, Style, method_label
 from benchmark.report.model import Row, Table
-from benchmark.report.style import PAGE, Line, Style, at_least, method_label, new_figure, tidy
 
 _PANELS = tuple(MEASURES[key] for key in ("iou", "pd", "fa"))
 _FAR = 20  # largest Fa over the 75th percentile, from which on its axis is logarithmic

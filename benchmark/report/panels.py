@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark.figures.pixels import stretch
+from benchmark.figures.style import PAGE, new_figure
 from benchmark.report.layout import entitle
+from benchmark.report.looks import loss_label
 from benchmark.report.model import Row, Table
-from benchmark.report.style import PAGE, loss_label, new_figure
 
 _METHODS = 6  # columns of methods that still can be read on a page; more go on further figures
 _HIT, _MISS, _FALSE = "#00a878", "#e8112d", "#ffc20a"

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from benchmark.figures.style import PAGE, new_figure, tidy
 from benchmark.measures import MEASURES
 from benchmark.report.layout import entitle, figure_title, limiting
+from benchmark.report.looks import Style, loss_label
 from benchmark.report.model import Table
 from benchmark.report.sensitivity import (
     ALL,
@@ -23,7 +25,6 @@ from benchmark.report.sensitivity import (
     Sensitivity,
     sensitivities,
 )
-from benchmark.report.style import PAGE, Style, loss_label, new_figure, tidy
 
 _MOST = 12  # methods that can be told apart
 _SPREAD = 0.72  # part of a bin's width that the methods' markers share

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.figures.style import COLUMN, PAGE, at_least, new_figure, tidy
 from benchmark.measures import MEASURES
 from benchmark.report.collapse import watched_iou
 from benchmark.report.layout import (
@@ -18,16 +19,8 @@ from benchmark.report.layout import (
     look_of,
     panels_of,
 )
+from benchmark.report.looks import Line, Style
 from benchmark.report.model import Row, Run, Table
-from benchmark.report.style import (
-    COLUMN,
-    PAGE,
-    Line,
-    Style,
-    at_least,
-    new_figure,
-    tidy,
-)
 from benchmark.settings.config import Settings
 
 _IOU = MEASURES["iou"]

@@ -23,7 +23,7 @@ def write_docs(folder: Path, console: Console) -> list[Path]:
     # Here, not at the top: whoever imports the package need not wait for matplotlib and torch.
     from benchmark.figures import losses as losses_figure
     from benchmark.figures.png import png
-    from benchmark.report.style import drawing
+    from benchmark.figures.style import drawing
     from docs.build import gallery, losses, protocols, seeds, seeds_figure
 
     contents: dict[str, str | bytes] = {

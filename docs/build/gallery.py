@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from benchmark.evaluation.components import label_components
 from benchmark.evaluation.protocol import RADIUS
 from benchmark.figures.pixels import outline
-from benchmark.report.style import PAGE, new_figure
+from benchmark.figures.style import PAGE, new_figure
 from docs.build.scenes import Scene
 from docs.build.verdicts import REFERENCE, cells
 

@@ -100,8 +100,8 @@ def plot_losses(names: Sequence[str], file: Path, console: Console) -> None:
     # Here, not at the top: the table need not wait for matplotlib.
     from benchmark.figures.losses import MOST, both_figure
     from benchmark.figures.png import png
+    from benchmark.figures.style import drawing
     from benchmark.records.store import write_atomic
-    from benchmark.report.style import drawing
 
     if file.suffix.lower() != ".png":
         raise UserError(f"--plot {file}: give the name of a .png file")

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.figures.style import PAGE, new_figure, tidy
 from benchmark.report.power import detectable, half_width, std_interval, worse_wins
-from benchmark.report.style import PAGE, new_figure, tidy
 from docs.build.seeds import IOU, LINES, SEEDS, STD
 
 _BLUE, _ORANGE, _GREY = "#0173b2", "#d55e00", "0.35"

@@ -15,7 +15,7 @@ from benchmark.data.figures.sheet import contact_sheet
 from benchmark.data.figures.summary import number, spread
 from benchmark.figures.markdown import table
 from benchmark.figures.png import png
-from benchmark.report.style import drawing
+from benchmark.figures.style import drawing
 from datasets.spectrum import FITTED
 
 OURS, REAL, HELD_OUT = "synthetic@train", "sirst@trainval", "sirst@test"

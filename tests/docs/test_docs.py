@@ -21,8 +21,8 @@ from benchmark.evaluation import list_protocols
 from benchmark.figures import discs
 from benchmark.figures.losses import scale_figure
 from benchmark.figures.png import DPI, png
+from benchmark.figures.style import drawing
 from benchmark.report import power
-from benchmark.report.style import drawing
 from docs.build import gallery, losses, protocols, seeds, verdicts, write_docs
 from docs.build.scenes import EMPTY, SCENES, Scene
 from docs.build.seeds_figure import seeds_figure

@@ -13,8 +13,8 @@ from benchmark.data.figures.histograms import histogram_figure
 from benchmark.data.figures.named_set import read_set
 from benchmark.data.figures.sheet import contact_sheet
 from benchmark.data.figures.summary import print_comparison, print_summary
+from benchmark.figures.style import drawing
 from benchmark.records.store import write_atomic
-from benchmark.report.style import drawing
 
 
 def show_set(text: str, root: Path | None, output: Path | None, console: Console) -> None:

@@ -15,7 +15,7 @@ from benchmark.data.figures.panels import COLORS, draw_histogram, draw_spectra
 from benchmark.data.figures.quantities import AREA, CONTRAST, COUNT, MEAN, POWER, SCR, SLOPE, STD
 from benchmark.evaluation.components import label_components
 from benchmark.figures.pixels import stretch
-from benchmark.report.style import PAGE, new_figure
+from benchmark.figures.style import PAGE, new_figure
 from datasets.base import Sample
 
 CROP = 64

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from benchmark.errors import UserError
+from benchmark.figures.style import encode
 from benchmark.records.store import write_atomic
 
-DPI = 300
 FOLDER = Path("results/datasets")
 """Where pictures go without --output."""
 
@@ -34,9 +33,7 @@ def write_png(figure: Figure, path: Path, console: Console) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
-    write_atomic(path, drawn.getvalue())
+    write_atomic(path, encode(figure, "png"))
     say_written(path, console)
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from benchmark.data.figures.named_set import NamedSet
 from benchmark.data.figures.panels import draw_histogram, draw_sizes, draw_spectra
 from benchmark.data.figures.quantities import AREA, BORDER, CONTRAST, COUNT, MEAN, SCR, STD
-from benchmark.report.style import PAGE, new_figure
+from benchmark.figures.style import PAGE, new_figure
 
 
 def histogram_figure(subject: NamedSet) -> Figure:

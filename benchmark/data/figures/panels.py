@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from benchmark.data.figures.quantities import COUNT, Quantity
-from benchmark.report.style import tidy
+from benchmark.figures.style import tidy
 from datasets.spectrum import FITTED, FREQUENCIES
 from datasets.statistics import Statistics, shares
 

@@ -15,7 +15,7 @@ from benchmark.data.figures.named_set import NamedSet
 from benchmark.evaluation.clutter import Box
 from benchmark.evaluation.components import label_components
 from benchmark.figures.pixels import outline, stretch
-from benchmark.report.style import PAGE, new_figure
+from benchmark.figures.style import PAGE, new_figure
 from datasets.base import Sample
 
 MOST = 12

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from benchmark.commands import others as commands
 from benchmark.commands.main import main
-from benchmark.data.figures import files
 from benchmark.data.figures.cells import around, chosen, window
 from benchmark.data.figures.named_set import read_set, split_name
 from benchmark.data.figures.panels import draw_histogram
@@ -27,8 +26,9 @@ from benchmark.data.figures.quantities import (
 )
 from benchmark.data.figures.sheet import FIRST, OTHERS, contact_sheet
 from benchmark.figures import png as pictures
+from benchmark.figures import style
 from benchmark.figures.pixels import outline, stretch
-from benchmark.report.style import PAGE, drawing
+from benchmark.figures.style import PAGE, drawing
 from datasets.base import Sample
 from datasets.statistics import measure
 from docs.build import synthetic
@@ -86,7 +86,7 @@ def pixels_of(picture: np.ndarray, color: str) -> int:
 @pytest.fixture
 def coarse(monkeypatch):
     """Pictures are drawn at a third of the resolution, which is faster."""
-    monkeypatch.setattr(files, "DPI", 100)
+    monkeypatch.setattr(style, "DPI", 100)
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -95,7 +95,7 @@ def read_picture(path: Path) -> np.ndarray:
         assert image.format == "PNG"
         picture = np.asarray(image.convert("RGB"))
     height, width, _ = picture.shape
-    assert abs(width - PAGE * files.DPI) <= 1
+    assert abs(width - PAGE * style.DPI) <= 1
     assert 0.1 < height / width < 1.4
     assert picture.std() > 10
     return picture

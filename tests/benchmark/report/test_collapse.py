@@ -17,12 +17,12 @@ from benchmark.report.collect import collect
 from benchmark.report.columns import COLUMNS, marks
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.latex import latex
+from benchmark.report.looks import Style
 from benchmark.report.model import Collection
 from benchmark.report.operating import Point
 from benchmark.report.overview_figure import overview_figure
 from benchmark.report.sensitivity_figure import sensitivity_figure
 from benchmark.report.significance import rankings
-from benchmark.report.style import Style
 from benchmark.report.tables import csv_text, markdown, print_tables
 from benchmark.report.training_figure import training_figure
 from tests.benchmark.report.test_report_sweep import CURVE, make_record, score_also, write

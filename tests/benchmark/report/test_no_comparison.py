@@ -14,11 +14,11 @@ from benchmark.report.collect import collect
 from benchmark.report.columns import COLUMNS, alike, marks
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.latex import latex
+from benchmark.report.looks import Style
 from benchmark.report.model import Collection
 from benchmark.report.overview_figure import overview_figure
 from benchmark.report.significance import rankings
 from benchmark.report.statistics_page import pairs_csv
-from benchmark.report.style import Style
 from benchmark.report.tables import csv_text, markdown, print_tables
 from tests.benchmark.report.test_report_sweep import make_record, write
 from tests.benchmark.report.test_significance import scored

@@ -13,18 +13,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from benchmark.figures.style import at_least, drawing
 from benchmark.records import store
 from benchmark.records.record import Curve
 from benchmark.report import write_report
 from benchmark.report.collect import collect
 from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
 from benchmark.report.figures import FIGURES, Kind
+from benchmark.report.looks import Style
 from benchmark.report.model import Table
 from benchmark.report.operating import attainable, pd_at
 from benchmark.report.overview_figure import overview_figure
 from benchmark.report.pages import PAGES
 from benchmark.report.panels import example_figures, overlay
-from benchmark.report.style import Style, at_least, drawing
 from benchmark.report.training_figure import training_figure
 from tests.benchmark.report.test_report_sweep import (
     CURVE,

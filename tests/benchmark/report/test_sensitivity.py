@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.figures.style import drawing
 from benchmark.records.record import FalseAlarms, ImageScore, Record, Targets
 from benchmark.report.collect import collect
+from benchmark.report.looks import Style
 from benchmark.report.model import Collection
 from benchmark.report.operating import Point
 from benchmark.report.sensitivity import (
@@ -22,7 +24,6 @@ from benchmark.report.sensitivity import (
 )
 from benchmark.report.sensitivity_figure import sensitivity_figure
 from benchmark.report.sensitivity_page import sensitivity_csv, sensitivity_markdown
-from benchmark.report.style import Style, drawing
 from tests.benchmark.report.test_report_sweep import make_record, write
 
 # Eight targets on four images; the fourth image has none.

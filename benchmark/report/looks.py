@@ -1,28 +1,15 @@
-"""How the figures look: one colour a detector, one line style a loss, the same in all of them."""
+"""How methods look in the report: a colour a detector, a line style a loss, in all its figures."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # before seaborn, which imports pyplot: no window, no display needed
-
-import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark.records.store import write_atomic
+from benchmark.figures.style import palette
 from benchmark.report.differences import show
 from benchmark.report.model import Collection, Row
-
-COLUMN = 8.5 / 2.54  # inches: the width of one column of a two-column page
-PAGE = 17.5 / 2.54
 
 _ENTRY, _LETTER = 0.45, 0.05  # inches that a legend's entry takes beside its text, and a letter
 
@@ -35,31 +22,6 @@ _DASHES = (
     (0, (3, 1, 1, 1, 1, 1)),
 )
 _MARKERS = "os^DvPX<>*"
-_RC = {
-    # STIX comes with matplotlib and looks like the Times of most papers, on every machine.
-    "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "xtick.minor.size": 1.6,
-    "grid.linewidth": 0.4,
-    "grid.color": "0.9",
-    "axes.edgecolor": "0.2",
-    "legend.handlelength": 2.4,
-    "legend.columnspacing": 1.2,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,  # embedded as TrueType: journals refuse type 3
-}
 
 
 @dataclass(frozen=True)
@@ -78,7 +40,7 @@ class Style:
         rows = [row for table in collection.tables for row in table.rows]
         self.detectors = sorted({row.detector for row in rows})
         self.losses = sorted({loss_label(row) for row in rows})
-        self._palette = sns.color_palette("colorblind", max(len(self.detectors), 1))
+        self._palette = palette(max(len(self.detectors), 1))
 
     def line(self, row: Row) -> Line:
         """Colour and marker from the detector, dashes from the loss (and settings)."""
@@ -144,45 +106,3 @@ def method_label(row: Row) -> str:
     """The detector, the loss, and whether seeds of it learned nothing."""
     collapsed = f" – {row.collapsed_text()}" if row.collapsed else ""
     return f"{row.detector}, {loss_label(row)}{collapsed}"
-
-
-@contextmanager
-def drawing() -> Iterator[None]:
-    """The report's drawing settings, undone afterwards."""
-    with sns.axes_style("ticks"), matplotlib.rc_context(_RC):
-        yield
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, sizes in inches, kept out of pyplot's global list."""
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def at_least(span: float, low: float, high: float) -> tuple[float, float]:
-    """Limits of an axis of what is not negative, widened to `span`.
-
-    Ticks 0.01 apart around one value would tell nothing.
-    """
-    if high - low >= span:
-        return low, high
-    low = max((low + high - span) / 2, -0.03 * span)
-    return low, low + span
-
-
-def tidy(axes: Axes) -> None:
-    """Light grid behind the data, no box."""
-    axes.grid(True, axis="both")
-    axes.set_axisbelow(True)
-    sns.despine(ax=axes)
-
-
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem.png` (300 dpi) and `stem.pdf`; the same figure gives the same bytes."""
-    paths = []
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix[1:], dpi=300, metadata=metadata)
-        path = stem.with_name(stem.name + suffix)
-        write_atomic(path, buffer.getvalue())
-        paths.append(path)
-    return paths
