@@ -16,15 +16,12 @@ _SELECTION = {
     "best-val": "best epoch on the validation part of the training list",
     "best-test": "BEST EPOCH ON THE TEST SET (optimistic; not comparable with other rules)",
 }
-
-
 _IOU, _FA = MEASURES["iou"], MEASURES["fa"]
 CURVE_CAPTION = (
     "Over all stored thresholds, in percent but for thresholds. Fa budgets in false-alarm pixels "
     f"per million pixels; Pd–Fa area: mean Pd over log Fa from {AREA[0] * _FA.scale:g} to "
-    f"{AREA[1] * _FA.scale:g} per million; ROC AUC and AP "
-    "(average precision) of the pixels. The best IoU chooses its threshold on the test set: "
-    "optimistic, not a result to quote as IoU."
+    f"{AREA[1] * _FA.scale:g} per million; ROC AUC and AP (average precision) of the pixels. The "
+    "best IoU chooses its threshold on the test set: optimistic, not a result to quote as IoU."
 )
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from benchmark.wording import DASH
+
 Flat = dict[str, Any]
 
 
@@ -35,5 +37,5 @@ def differing(settings: Iterable[Flat]) -> list[str]:
 def show(value: Any) -> str:
     """A setting's value as a person would type it; an em dash for one that is not set."""
     if value is None:
-        return "—"
+        return DASH
     return value if isinstance(value, str) else json.dumps(value, default=str)

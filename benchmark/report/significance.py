@@ -24,6 +24,8 @@ from benchmark.report.resampling import (
 
 TESTED = {measure.key: measure for measure in METRICS if measure.share}
 """Metrics that the counts of the images give, so that other images can be drawn."""
+RANKED = {key: measure for key, measure in TESTED.items() if not measure.ranks_as}
+"""Those over which methods are ranked: none that says the same twice."""
 
 
 def ratio_of(row: Row, key: str) -> Ratio | None:
@@ -119,7 +121,7 @@ class Ranking:
 
 
 def rankings(tables: list[Table]) -> list[Ranking]:
-    """Ranks over data sets and IoU, nIoU, Pd, Fa; by protocol, recipe and selection.
+    """Ranks over data sets and the metrics of `RANKED`; by protocol, recipe and selection.
 
     Of tables that compare their rows, and of rows without a collapsed seed.
     """
@@ -138,12 +140,11 @@ def rankings(tables: list[Table]) -> list[Ranking]:
 
 def _problems(tables: list[Table]) -> list[Problem]:
     """One per table and metric, of the methods that have them all; empty for fewer than two."""
-    keys = [key for key, measure in TESTED.items() if not measure.ranks_as]
     every: list[dict[str, dict[str, Ratio]]] = []
     for table in tables:
         methods = {}
         for row in (row for row in table.rows if row.ranked):
-            ratios = {key: ratio_of(row, key) for key in keys}
+            ratios = {key: ratio_of(row, key) for key in RANKED}
             if all(ratio is not None and ratio.whole.any() for ratio in ratios.values()):
                 methods[", ".join(part for part in row.name if part)] = ratios
         every.append(methods)
@@ -153,5 +154,5 @@ def _problems(tables: list[Table]) -> list[Problem]:
     return [
         Problem(table.slug, TESTED[key].better > 0, {name: methods[name][key] for name in shared})
         for table, methods in zip(tables, every, strict=True)
-        for key in keys
+        for key in RANKED
     ]

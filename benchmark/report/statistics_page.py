@@ -9,7 +9,7 @@ from benchmark.measures import Measure
 from benchmark.report.captions import title
 from benchmark.report.columns import label_titles, labels
 from benchmark.report.model import Collection, Comparison, Row, Table
-from benchmark.report.significance import TESTED, rankings
+from benchmark.report.significance import RANKED, TESTED, rankings
 from benchmark.report.tables import markdown_cell
 from benchmark.wording import DASH
 
@@ -102,6 +102,7 @@ def _pairs(column: Measure, pairs: list[Comparison]) -> str:
 
 def _ranks(tables: list[Table]) -> list[str]:
     parts = []
+    *metrics, last = (measure.name for measure in RANKED.values())
     for ranking in rankings(tables):
         body = [
             [name, f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"]
@@ -112,8 +113,8 @@ def _ranks(tables: list[Table]) -> list[str]:
             f"## Mean ranks · protocol {ranking.protocol} · recipe {ranking.recipe} · "
             f"{ranking.selection}\n",
             _table(["Method", "Mean rank"], body, 1) + "\n",
-            f"Over IoU, nIoU, Pd and Fa on {sets}; 1 is best; 95 % intervals by resampling the "
-            "test images. Only methods with a result in all of these tables.\n",
+            f"Over {', '.join(metrics)} and {last} on {sets}; 1 is best; 95 % intervals by "
+            "resampling the test images. Only methods with a result in all of these tables.\n",
         ]
     return parts
 
