@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmark.environment import POOLS
+from benchmark.execute.process import POOLS
 from tests.datasets.tiny import write_pairs
 from tests.e2e.commands import ROOT, command
 

@@ -123,7 +123,7 @@ def test_attributes_of_its_own(plugin):
             _widths = [8, 16]
             levels: tuple[int, ...] = (1, 2)
             activation = nn.ReLU
-            warm_epoch = 3
+            warm_up = None
             dump_patches = True
             mean = [0.1, 0.2, 0.3]
             class Stirde: pass
