@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects
 
-from benchmark.evaluation.clutter import contrasts
-from benchmark.evaluation.components import label_components
 from datasets.base import Sample
+from datasets.clutter import contrasts
+from datasets.components import label_components
 from datasets.spectrum import FREQUENCIES, background_spectrum, slope
 
 

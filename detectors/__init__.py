@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmark.registry import Registry
-from benchmark.registry.info import DetectorInfo
+from detectors.registry import REGISTRY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from detectors.base import Detector
 
-REGISTRY: Registry[DetectorInfo] = Registry("detector", base="Detector", package="detectors")
+__all__ = ["REGISTRY", "create_architecture", "create_detector", "list_detectors"]
 
 
 def list_detectors(pattern: str = "*") -> list[str]:

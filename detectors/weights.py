@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError, describe_os_error
-from detectors import REGISTRY, create_detector, mxnet
 from detectors.base import Detector
+from detectors.mxnet import is_params, read_params, to_state_dict
+from detectors.registry import REGISTRY
 
 _Adapt = Callable[[dict[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
 """Turns the content of a file into a state_dict for a network with the given one."""
@@ -69,11 +70,11 @@ def load_weights(detector: Detector, path: str | Path) -> None:
 def _open(path: Path) -> tuple[dict[str, Tensor], _Adapt]:
     """The tensors in a file, and what makes a state_dict of them."""
     try:
-        is_params = mxnet.is_params(path)
+        from_mxnet = is_params(path)
     except OSError as error:
         raise UserError(describe_os_error(error)) from None
-    if is_params:
-        return mxnet.read_params(path), mxnet.to_state_dict
+    if from_mxnet:
+        return read_params(path), to_state_dict
     return _read(path), _strip_prefixes
 
 
@@ -103,7 +104,7 @@ def _fitting(content: dict[str, Tensor], adapt: _Adapt) -> list[str]:
             full = f"{name}:{variant}" if variant else name
             try:
                 with torch.device("meta"):  # keys and shapes without values
-                    own = create_detector(full).state_dict()
+                    own = REGISTRY.create(full).state_dict()
             except Exception:  # whatever a plug-in raises there: it is not the one
                 continue
             if own and not _problems(adapt(content, own), own):

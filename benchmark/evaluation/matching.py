@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from benchmark.evaluation.components import Components
 from benchmark.evaluation.protocol import RADIUS
+from datasets.components import Components
 
 STEP_BITS = 20  # distances are added up in whole steps of 2**-20 pixel
 _EXACT = 2**52  # sums of integers below this are exact in float64

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from scipy.ndimage import find_objects
 
-from benchmark.evaluation.clutter import Box, contrasts, widened
-from benchmark.evaluation.components import label_components
 from benchmark.evaluation.matching import centroid_distances, match
 from benchmark.evaluation.protocol import RADIUS
+from datasets.clutter import Box, contrasts, widened
+from datasets.components import label_components
 
 REACH = 3
 """A prediction with a pixel up to so many px from a target, in rows and in columns, is near it."""

@@ -24,13 +24,13 @@ from benchmark.evaluation.scoring import Mapper, score
 from benchmark.execute.crops import choose, save_crops
 from benchmark.execute.events import EventWriter
 from benchmark.execute.inputs import guard, read_data
-from benchmark.execute.memory import give_back
 from benchmark.execute.task import Task
-from benchmark.execute.torch_setup import describe
 from benchmark.execute.untrained import untrained
 from benchmark.networks.compute import Compute, resolve_precision
 from benchmark.networks.cost import count_macs, count_parameters
 from benchmark.networks.inference import Predictor
+from benchmark.networks.memory import give_back
+from benchmark.networks.torch_setup import describe
 from benchmark.plan.job import Job
 from benchmark.records.record import Cost, Data, Environment, Selected
 from benchmark.records.store import RunFolder

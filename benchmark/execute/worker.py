@@ -23,8 +23,8 @@ from benchmark import __version__
 from benchmark.errors import UserError, describe_os_error, first_line
 from benchmark.execute.child import listen_to_parent, set_variables, take_output
 from benchmark.execute.events import EventFile, EventWriter
-from benchmark.execute.memory import is_out_of_memory
 from benchmark.execute.task import Task, read_task
+from benchmark.networks.memory import is_out_of_memory
 from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record, timestamp
 from benchmark.records.store import RunFolder, write_atomic
@@ -109,7 +109,7 @@ class Worker:
         status, message, trace = "done", "", None
         try:
             from benchmark.execute import run
-            from benchmark.execute.torch_setup import open_device
+            from benchmark.networks.torch_setup import open_device
 
             device = open_device(task.device, task.threads, task.memory_share)
             send("ready", memory=run.device_memory(device))

@@ -24,12 +24,12 @@ from rich.console import Console
 from benchmark.console import PATIENCE, with_progress
 from benchmark.environment import device_environment, devices
 from benchmark.errors import UserError, first_line
-from benchmark.execute.memory import is_out_of_memory
-from benchmark.execute.torch_setup import NO_GPU, configure
 from benchmark.networks.compute import Compute
 from benchmark.networks.inference import predict
+from benchmark.networks.memory import is_out_of_memory
 from benchmark.networks.overlay import Component, draw_overlay, measure
 from benchmark.networks.source import Source
+from benchmark.networks.torch_setup import NO_GPU, configure
 from benchmark.records.store import write_atomic
 from datasets.files import read_grey
 from detectors.base import Detector

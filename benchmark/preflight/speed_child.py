@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmark.execute.torch_setup import open_device
+from benchmark.networks.torch_setup import open_device
 
 BATCH, SIDE = 4, 96
 CONVOLUTIONS = ((16, 1), (64, 2), (128, 4))

@@ -19,7 +19,7 @@ from benchmark.environment import cpu_name
 from benchmark.errors import UserError, first_line
 from benchmark.execute.child import leave_with_parent, take_output
 from benchmark.execute.events import EventWriter
-from benchmark.execute.memory import is_out_of_memory
+from benchmark.networks.memory import is_out_of_memory
 
 
 def main() -> int:
@@ -63,8 +63,8 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
     import datasets
     import detectors
     import losses
-    from benchmark.execute.torch_setup import describe, open_device
     from benchmark.networks.cost import count_macs, count_parameters
+    from benchmark.networks.torch_setup import describe, open_device
     from benchmark.profiling.fuse import fold_batchnorm
     from benchmark.profiling.latency import PeakMemory, measure
     from benchmark.registry import add_plugins

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.execute.memory import give_back
+from benchmark.networks.memory import give_back
 from benchmark.records.record import Latency
 from datasets.scenes.levels import LEVELS
 from datasets.scenes.scene import make_scene

@@ -1,4 +1,4 @@
-"""Records on disk -> tables: one per test set, protocol, recipe and selection rule."""
+"""Records on disk -> tables: one per set of test images, protocol, recipe and selection rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmark.records.record import Profile, RecordError, read_profile, read_re
 from benchmark.registry.names import short_dataset
 from benchmark.report.collapse import collapses
 from benchmark.report.differences import canonical, differing
-from benchmark.report.model import Collection, Row, Run, Summary, Table, TableKey
+from benchmark.report.model import Collection, Row, Run, Summary, Table, TableKey, split_of
 from benchmark.report.operating import Point
 from benchmark.report.significance import study
 
@@ -83,9 +83,8 @@ def _drop_repeats(runs: list[Run]) -> tuple[list[Run], list[str]]:
         cell, data = run.record.cell, run.record.data
         key = (cell.dataset, cell.detector, cell.loss, cell.seed, cell.recipe)
         # Without data (a run that failed early) the settings alone must tell runs apart.
-        test_set = (data.split, data.test_hash) if data else None
         if run.record.status == "done":
-            key += (test_set,)
+            key += (data.test_hash if data else None,)
         key += (run.record.status == "done", run.rules, canonical(run.settings))
         if key in kept:
             warnings.append(
@@ -106,7 +105,6 @@ def _members(runs: list[Run]) -> dict[TableKey, list[Run]]:
         for name, scores in record.scores.items():
             key = TableKey(
                 dataset=short_dataset(record.cell.dataset),
-                split=record.data.split if record.data else None,
                 test_hash=record.data.test_hash if record.data else None,
                 protocol=name,
                 version=scores.version,
@@ -126,7 +124,7 @@ def _homes(run: Run, keys: list[TableKey]) -> list[TableKey]:
     """The tables in which a cell without a result is shown: those it would have entered.
 
     Such a record may lack its split and always lacks its scores, so it goes to every table of its
-    data set, recipe and selection rules, fewer where its split tells them apart.
+    data set, recipe and selection rules, fewer where its test images tell them apart.
     """
     record = run.record
     dataset, recipe = short_dataset(record.cell.dataset), record.cell.recipe
@@ -134,11 +132,11 @@ def _homes(run: Run, keys: list[TableKey]) -> list[TableKey]:
         key for key in keys
         if (key.dataset, key.recipe) == (dataset, recipe) and key.selection in run.rules
     ]  # fmt: skip
-    split = record.data.split if record.data else None
-    homes = [key for key in homes if key.split == split] or homes
+    test_hash = record.data.test_hash if record.data else None
+    homes = [key for key in homes if key.test_hash == test_hash] or homes
     return homes or [
         TableKey(
-            dataset, split, test_hash=None, protocol=None, version=None, recipe=recipe,
+            dataset, test_hash=None, protocol=None, version=None, recipe=recipe,
             selection=record.selection, leaked=False,
         )
     ]  # fmt: skip
@@ -149,7 +147,7 @@ def _order(key: TableKey, runs: list[Run]) -> tuple[str, ...]:
     choosing = {run.settings["select_by"] for run in runs}
     protocol = (key.protocol not in choosing, key.protocol)
     rule = (key.selection == "best-test", key.selection)
-    whole = (key.dataset, key.split, key.test_hash, *protocol, key.version, key.recipe, *rule)
+    whole = (key.dataset, split_of(runs), key.test_hash, *protocol, key.version, key.recipe, *rule)
     return tuple(map(str, (*whole, key.leaked)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -257,17 +257,23 @@ class TableKey:
     """What all numbers of a table have in common.
 
     Attributes:
+        test_hash: of the images that were scored; None where no record knows.
         leaked: of networks that were trained on some of the test images.
     """
 
     dataset: str
-    split: str | None
     test_hash: str | None
     protocol: str | None
     version: int | None
     recipe: str
     selection: str
     leaked: bool
+
+
+def split_of(runs: Iterable[Run]) -> str | None:
+    """The splits in words that runs say they were scored on; None where none does."""
+    found = dict.fromkeys(run.record.data.split for run in runs if run.record.data)
+    return " or ".join(found) or None
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,6 +296,11 @@ class Table(TableKey):
     def heading(self) -> str:
         """The data set, and a warning that no table or figure of these numbers may lack."""
         return self.dataset + (" · TRAINED ON TEST IMAGES" if self.leaked else "")
+
+    @property
+    def split(self) -> str | None:
+        """The split in words, or all that its runs say; None where none does."""
+        return split_of(self.runs)
 
     @property
     def runs(self) -> list[Run]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import first_line
-from benchmark.execute.memory import is_out_of_memory
 from benchmark.networks.compute import Compute
+from benchmark.networks.memory import is_out_of_memory
 from detectors.base import Detector
 from losses import supervise
 from losses.base import Loss

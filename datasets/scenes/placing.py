@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from benchmark.evaluation.clutter import NEIGHBOURHOOD, widened
+from datasets.clutter import NEIGHBOURHOOD, widened
 from datasets.scenes.levels import Level
 from datasets.scenes.sensor import Sensor
 from datasets.scenes.targets import Profile
@@ -80,7 +80,7 @@ def place(
     The whole mask lies in the image. The local SCR is |mean of the target - mean of the
     background| / deviation of the background, over the mask and over the pixels up to 20 px from
     its bounding box without all targets grown by 1 px (Gao et al., TIP 2013), as in
-    `benchmark.evaluation.clutter`. It is drawn given that deviation, and the peak follows:
+    `datasets.clutter`. It is drawn given that deviation, and the peak follows:
 
         peak = (scr * deviation + mean of the background - mean under the mask) / mean of profile
     """

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from benchmark.evaluation.components import label_components
 from benchmark.evaluation.protocol import RADIUS
 from benchmark.figures.pixels import outline
 from benchmark.figures.style import PAGE, new_figure
+from datasets.components import label_components
 from docs.build.scenes import Scene
 from docs.build.verdicts import REFERENCE, cells
 

@@ -19,7 +19,7 @@ import torch
 import tests.bench
 from benchmark.environment import cpu_count, cpu_name
 from benchmark.errors import UserError
-from benchmark.execute.memory import KEEP_FREED
+from benchmark.networks.memory import KEEP_FREED
 
 
 def main() -> int:

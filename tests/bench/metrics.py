@@ -31,10 +31,10 @@ from skimage.measure import label, regionprops
 
 from benchmark.errors import UserError
 from benchmark.evaluation import create_protocol
-from benchmark.evaluation.components import Components, find_components
 from benchmark.evaluation.curves.kernel import levels, sorted_pixels, thresholds_below
 from benchmark.evaluation.curves.sweep import DEFAULT_THRESHOLDS, PdFaSweep
 from benchmark.evaluation.matching import match
+from datasets.components import Components, find_components
 from tests.bench._timing import Ratio, interleave, ratio
 
 CPU = torch.device("cpu")

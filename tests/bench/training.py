@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 
-from benchmark.execute.torch_setup import configure
 from benchmark.networks.compute import Compute
+from benchmark.networks.torch_setup import configure
 from benchmark.records.store import RunFolder
 from benchmark.settings.config import Settings
 from benchmark.settings.recipe import read_recipe

@@ -216,7 +216,7 @@ def test_flags_of_torch():
 import json, warnings
 import cv2, torch
 from benchmark.settings.config import Settings
-from benchmark.execute import torch_setup
+from benchmark.networks import torch_setup
 from benchmark.execute.run import prepare
 from benchmark.execute.task import Task
 from benchmark.plan.job import Job

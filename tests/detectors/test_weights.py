@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
-from detectors import create_detector, mxnet
+from detectors import create_detector
 from detectors.base import Detector, Prediction
 from detectors.weights import load_weights
 from tests.parity import fill
@@ -151,7 +151,7 @@ def test_unreadable_file(state, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     torch.save(state, tmp_path / "w.pth")
-    monkeypatch.setattr(mxnet, "is_params", refuse)
+    monkeypatch.setattr("detectors.weights.is_params", refuse)
     with pytest.raises(UserError, match=r"w\.pth: Permission denied$"):
         create_detector("acm:port", weights=tmp_path / "w.pth")
 

@@ -56,7 +56,7 @@ def main() -> int:
     os.environ.update(device_environment("cpu"))  # what is set for every worker
     import torch
 
-    from benchmark.execute.torch_setup import configure
+    from benchmark.networks.torch_setup import configure
     from tests.gpu.bench_common import Bench
     from tests.gpu.bench_steps import warm_up
 
@@ -211,7 +211,7 @@ def _machine(bench: Any) -> dict[str, Any]:
     import torch
 
     from benchmark.environment import cpu_count, cpu_name, git_commit
-    from benchmark.execute.torch_setup import describe
+    from benchmark.networks.torch_setup import describe
 
     facts = {
         "card": torch.cuda.get_device_name() if bench.device.type == "cuda" else None,

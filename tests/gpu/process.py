@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmark.environment import cpu_count, cpu_name, driver_version, git_commit
-from benchmark.execute.torch_setup import configure, describe
+from benchmark.networks.torch_setup import configure, describe
 from tests.gpu.judge import CHECKS, Check, Judge, Skip
 
 Setup = tuple[str, bool, Path, int, tuple[str, ...]]

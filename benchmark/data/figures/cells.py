@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.data.figures.named_set import NamedSet
-from benchmark.evaluation.clutter import Box
+from datasets.clutter import Box
 
 _WIDEST = 3  # times the target's longer side: the window around it
 _NARROWEST = 24  # px

@@ -13,10 +13,10 @@ from benchmark.data.figures.comparison import Line
 from benchmark.data.figures.named_set import NamedSet
 from benchmark.data.figures.panels import COLORS, draw_histogram, draw_spectra
 from benchmark.data.figures.quantities import AREA, CONTRAST, COUNT, MEAN, POWER, SCR, SLOPE, STD
-from benchmark.evaluation.components import label_components
 from benchmark.figures.pixels import stretch
 from benchmark.figures.style import PAGE, new_figure
 from datasets.base import Sample
+from datasets.components import label_components
 
 CROP = 64
 """Side of the crops, px."""

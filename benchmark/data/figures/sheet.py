@@ -12,11 +12,11 @@ from scipy.ndimage import find_objects
 
 from benchmark.data.figures.cells import around, chosen
 from benchmark.data.figures.named_set import NamedSet
-from benchmark.evaluation.clutter import Box
-from benchmark.evaluation.components import label_components
 from benchmark.figures.pixels import outline, stretch
 from benchmark.figures.style import PAGE, new_figure
 from datasets.base import Sample
+from datasets.clutter import Box
+from datasets.components import label_components
 
 MOST = 12
 """Images on a sheet."""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.evaluation.components import Components
 from benchmark.evaluation.curves.kernel import AREA, COLUMN_SUM, ROW_SUM
 from benchmark.evaluation.matching import best_pairs, clusters, distance_steps
+from datasets.components import Components
 
 
 class _Pair(NamedTuple):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import UserError
-from benchmark.evaluation.components import Components, find_components
 from benchmark.evaluation.curves.kernel import component_pairs, levels, thresholds_below
 from benchmark.evaluation.curves.matching import match_over_thresholds
 from benchmark.evaluation.inputs import check_pair
 from benchmark.evaluation.protocol import RADIUS
+from datasets.components import Components, find_components
 
 # Networks push probabilities against 0 and 1, other maps spread them: 129 thresholds are evenly
 # spaced in the logit and 128 in the probability, of which 0.5 is both.

@@ -31,8 +31,8 @@ class BasicIRSTDProtocol(Protocol):
     source = "BasicIRSTD (github.com/XinyiYing/BasicIRSTD, 95650c3), metrics.py and test.py"
 
     def _count(self, predicted: np.ndarray, mask: np.ndarray) -> Counts:
-        from benchmark.evaluation.components import label_components
         from benchmark.evaluation.matching import match_greedy
+        from datasets.components import label_components
 
         (targets, _), (predictions, _) = label_components(mask), label_components(predicted)
         pairs = match_greedy(targets, predictions)

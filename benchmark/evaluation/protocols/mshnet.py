@@ -40,8 +40,8 @@ class MSHNetProtocol(Protocol):
     def _count(self, predicted: np.ndarray, mask: np.ndarray) -> Counts:
         import numpy as np
 
-        from benchmark.evaluation.components import label_components
         from benchmark.evaluation.matching import match_greedy
+        from datasets.components import label_components
 
         (targets, _), (predictions, _) = label_components(mask), label_components(predicted)
         pairs = match_greedy(targets, predictions)

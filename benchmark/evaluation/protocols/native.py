@@ -47,8 +47,8 @@ class NativeProtocol(Protocol):
             self._outcomes = Outcomes()
 
     def _count(self, predicted: np.ndarray, mask: np.ndarray) -> Counts:
-        from benchmark.evaluation.components import find_components
         from benchmark.evaluation.matching import match
+        from datasets.components import find_components
 
         targets, predictions = find_components(mask), find_components(predicted)
         pairs = match(targets, predictions)
@@ -63,7 +63,7 @@ class NativeProtocol(Protocol):
     def _keep_details(
         self, prob: np.ndarray, predicted: np.ndarray, mask: np.ndarray, image: np.ndarray | None
     ) -> None:
-        from benchmark.evaluation.components import find_components
+        from datasets.components import find_components
 
         self._sweep.add(prob, mask, find_components(mask))
         self._outcomes.add(predicted, mask, image)

@@ -56,8 +56,8 @@ class OPDCProtocol(Protocol):
     def _count(self, predicted: np.ndarray, mask: np.ndarray) -> Counts:
         import numpy as np
 
-        from benchmark.evaluation.components import label_components
         from benchmark.evaluation.matching import centroid_distances, match_overlap_first
+        from datasets.components import label_components
 
         targets, target_labels = label_components(mask)
         predictions, prediction_labels = label_components(predicted)

@@ -38,7 +38,7 @@ class ShootingProtocol(Protocol):
         import cv2
         import numpy as np
 
-        from benchmark.evaluation.components import label_components
+        from datasets.components import label_components
 
         def grown(on: np.ndarray, reach: int) -> np.ndarray:
             square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)

@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.measure import label, regionprops
 
 from benchmark.evaluation import create_protocol
-from benchmark.evaluation.components import Components, find_components
 from benchmark.evaluation.matching import match
+from datasets.components import Components, find_components
 from tests.oracles import oracle_counts, scenes, skimage_components
 
 # --- cases made by hypothesis ----------------------------------------------------------------

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.evaluation import create_protocol
-from benchmark.evaluation.components import label_components
 from benchmark.evaluation.matching import match
 from benchmark.evaluation.outcomes import Outcomes
 from benchmark.records.record import FalseAlarms, Scores, Targets
+from datasets.components import label_components
 
 GENEROUS = settings(deadline=None, derandomize=True)
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from benchmark.errors import UserError
 from benchmark.evaluation import create_protocol
-from benchmark.evaluation.components import find_components
 from benchmark.evaluation.curves.kernel import compiled, levels, thresholds_below
 from benchmark.evaluation.curves.sweep import DEFAULT_THRESHOLDS, PdFaSweep
 from benchmark.evaluation.matching import centroid_distances, match
+from datasets.components import find_components
 from tests.e2e.commands import ROOT
 from tests.oracles import oracle_counts, scenes, skimage_components
 

@@ -16,7 +16,6 @@ from skimage.measure import label, regionprops
 import benchmark.networks.predict as module
 import datasets
 from benchmark.errors import UserError
-from benchmark.evaluation.components import find_components
 from benchmark.execute.events import EventWriter
 from benchmark.execute.run import run_job
 from benchmark.execute.task import Task
@@ -31,6 +30,7 @@ from benchmark.records.store import RunFolder, write_atomic
 from benchmark.report.panels import read_crops
 from benchmark.settings.config import Settings
 from benchmark.training.stop import Stop
+from datasets.components import find_components
 from datasets.files import read_grey
 from detectors import create_detector
 from detectors.base import Detector, Prediction

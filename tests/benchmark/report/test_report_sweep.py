@@ -19,6 +19,7 @@ from benchmark.records.record import (
     read_record,
 )
 from benchmark.report.collect import collect
+from benchmark.report.tables import markdown
 
 METRICS = {"iou": 0.5, "niou": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "pd": 0.5,
            "fa": 1e-5, "false_alarms_per_image": 0.25}  # fmt: skip
@@ -42,6 +43,7 @@ def make_record(
     protocols: tuple[str, ...] = ("native",),
     finished: str = "2025-01-01T01:00:00Z",
     split: str = "idx_427: 341 trainval / 86 test",
+    test_hash: str = "h",
     **metrics: float,
 ) -> Record:
     """One run; metrics given by name override the plain ones, None leaves one out."""
@@ -59,7 +61,7 @@ def make_record(
             threads=2, precision="fp32",
         ),
         data=Data(
-            train_images=307, val_images=34, test_images=86, train_hash="t", test_hash="h",
+            train_images=307, val_images=34, test_images=86, train_hash="t", test_hash=test_hash,
             split=split,
         ) if done else None,
         selection=selection,
@@ -170,13 +172,22 @@ def test_recipes_selections_splits_and_protocols_are_never_in_one_table(tmp_path
         make_record(protocols=("native", "other")),
         make_record(recipe="quick"),
         make_record(selection="best-test"),
-        make_record(split="idx_320"),
+        make_record(split="idx_320", test_hash="other"),
         make_record(dataset="synthetic"),
     )
     tables = collect(output).tables
     assert len(tables) == 6
     assert all(len(table.rows) == 1 and len(table.rows[0].done) == 1 for table in tables)
     assert len({table.slug for table in tables}) == 6
+
+
+def test_the_test_images_decide_not_the_words_for_them(tmp_path: Path) -> None:
+    """As of maps that were predicted elsewhere; the caption has both descriptions."""
+    output = write(tmp_path, make_record(split="a"), make_record("unet", split="b"))
+    (table,) = collect(output).tables
+    assert [row.detector for row in table.rows] == ["mshnet", "unet"]
+    assert table.split == "a or b"
+    assert "split a or b, 86 test images" in markdown(collect(output), [], "")
 
 
 def test_settings_are_never_in_one_mean(tmp_path: Path) -> None:

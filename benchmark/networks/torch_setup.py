@@ -9,7 +9,7 @@ import torch
 
 from benchmark.environment import driver_version
 from benchmark.errors import UserError
-from benchmark.execute.memory import keep_freed
+from benchmark.networks.memory import keep_freed
 
 NO_GPU = "this torch sees no GPU (a CPU build, or a driver that is too old); use --device cpu"
 

@@ -10,14 +10,14 @@ import sys
 import pytest
 import torch
 
-from benchmark.execute.memory import is_out_of_memory
+from benchmark.networks.memory import is_out_of_memory
 from tests.e2e.commands import ROOT
 
 SCRIPT = """
 import sys
 from pathlib import Path
 import numpy as np
-from benchmark.execute.memory import give_back, keep_freed
+from benchmark.networks.memory import give_back, keep_freed
 
 def resident():
     return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) // 1024
@@ -98,7 +98,7 @@ def test_other_errors_are_not_taken_for_it(error):
 def test_out_of_memory_is_told_without_torch():
     script = """
 import sys
-from benchmark.execute.memory import is_out_of_memory
+from benchmark.networks.memory import is_out_of_memory
 print(is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("CUDA out of memory.")),
       is_out_of_memory(ImportError("libtorch.so")), "torch" in sys.modules)
 """
