@@ -205,7 +205,7 @@ def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
     """Measure the speed of every detector that has a result, alone; kept where it is known."""
     from benchmark.profiling.parent import profile_detectors
 
-    states = {cell.job.detector: set() for cell in cells}
+    states: dict[str, set[str]] = {cell.job.detector: set() for cell in cells}
     for cell in cells:
         states[cell.job.detector].add(cell.folder.state(cell.job.id))
     if any("running" in found for found in states.values()):
@@ -246,7 +246,7 @@ def _report(output: Path, console: Console) -> bool:
 def matrix_table(cells: list[Cell], plan: Plan, outlook: Outlook) -> Table:
     """The matrix with the state of each cell, and the time that it takes where that is known."""
     times = outlook.hours.cells if outlook.hours else {}
-    counts = {}
+    counts: dict[str, int] = {}
     for cell in cells:
         counts[cell.state] = counts.get(cell.state, 0) + 1
     summary = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))

@@ -6,7 +6,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from benchmark.errors import naming
@@ -55,14 +55,14 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
         raise ArchiveError(f"{len(wrong)} of {len(entries)} files are wrong: {some(wrong)}")
 
 
-def _refuse_unsafe(names: Sequence[str]) -> None:
+def _refuse_unsafe(names: Iterable[str]) -> None:
     for name in names:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise ArchiveError(f"it holds '{name}', which leaves its folder: not a file to trust")
 
 
-def _top(names: Sequence[str], entries: Sequence[Entry]) -> str:
+def _top(names: Iterable[str], entries: Sequence[Entry]) -> str:
     """The folder within the archive that most files of the manifest are found under."""
     known = set(names)
     first = entries[0].path

@@ -36,7 +36,7 @@ class Components:
 
 def find_components(binary: np.ndarray) -> Components:
     """Label a map of shape (H, W), bool."""
-    row_on, column_on = binary.any(axis=1), binary.any(axis=0)
+    row_on, column_on = np.asarray(binary.any(axis=1)), np.asarray(binary.any(axis=0))
     if not row_on.any():
         return Components(*np.zeros((3, 0), np.int64))
     # Small targets fill little of an image: labelling only the part in use is much faster.

@@ -64,13 +64,14 @@ class FileDataset(Dataset):
         return Layout(**fields)
 
     @classmethod
-    def find(cls, root: Path, split: str, variant: str = "") -> Listing:
+    def find(cls, root: Path | None, split: str, variant: str = "") -> Listing:
         """The files of a split below `root`, which is the set's folder or one above it.
 
         Raises:
             UserError: no such split, no such set below `root`, or no list of the split.
         """
         cls.check_split(split)
+        assert root is not None  # `data_root` sees to it
         source = cls.variant_data.get(variant, {}).get("source", cls.source)
         layout = cls.layout(variant)
         places = find_places(root, layout)
@@ -124,4 +125,4 @@ def _differing(names: list[str], lists: list[Path]) -> list[str]:
     """A note if other lists of the same split name other images than the one used."""
     used = {without_extension(name) for name in names}
     others = [p for p in lists[1:] if {without_extension(n) for n in read_list(p)} != used]
-    return [f"{lists[0]}: used; {some(others)} has other names"] if others else []
+    return [f"{lists[0]}: used; {some(list(map(str, others)))} has other names"] if others else []

@@ -113,8 +113,8 @@ def _check_kind(image: Image.Image) -> None:
         raise _UnfitError("floating-point pixels have no fixed range; save it with 8 or 16 bit")
     if _is_deep_colour(image):
         raise _UnfitError("16-bit colour would be cut to 8 bit; save it as 16-bit grey")
-    if getattr(image, "n_frames", 1) > 1:
-        raise _UnfitError(f"holds {image.n_frames} pictures; save each as a file")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise _UnfitError(f"holds {frames} pictures; save each as a file")
 
 
 def _grey(image: Image.Image) -> np.ndarray:
@@ -144,4 +144,6 @@ def _labels(image: Image.Image) -> np.ndarray:
 
 def _is_deep_colour(image: Image.Image) -> bool:
     """Whether Pillow is about to drop half of the 16 bits of several channels, as it does."""
-    return len(image.getbands()) > 1 and any("16" in str(tile[3]) for tile in image.tile)
+    return len(image.getbands()) > 1 and any(
+        "16" in str(tile[3]) for tile in getattr(image, "tile", ())
+    )

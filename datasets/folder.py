@@ -57,7 +57,13 @@ class Folder(FileDataset):
     image_folders = ("images", "image", "imgs", "img")
     mask_folders = ("masks", "mask", "labels", "label", "gt")
 
-    def __init__(self, root=None, split="test", variant="", test_fraction: float = 0.2) -> None:
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        split: str = "test",
+        variant: str | None = "",
+        test_fraction: float = 0.2,
+    ) -> None:
         self.options = {"test_fraction": test_fraction}
         super().__init__(root, split, variant)
 
@@ -140,7 +146,7 @@ def _by_lists(folder: Path, layout: Layout) -> Parts | None:
 
 
 def _by_folders(folder: Path, layout: Layout) -> Parts | None:
-    places = {}
+    places: dict[str, Place] = {}
     whole = next(iter(find_places(folder, layout)), None)
     for part, words in PARTS.items():
         for word in words:

@@ -36,8 +36,9 @@ class SIRST3(FileDataset):
     }
 
     @classmethod
-    def find(cls, root: Path, split: str, variant: str = "") -> Listing:
+    def find(cls, root: Path | None, split: str, variant: str = "") -> Listing:
         cls.check_split(split)
+        assert root is not None  # `data_root` sees to it
         layout = cls.layout()
         if any(find_lists(p.folder, layout, split) for p in find_places(root, layout)):
             return super().find(root, split, variant)

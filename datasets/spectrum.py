@@ -71,7 +71,7 @@ def slope(power: np.ndarray) -> float:
 def _without_targets(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(H, W) float32, in fractions of the full range."""
     scale = _FULL // np.iinfo(image.dtype).max  # 8 bits become 16: 255 * 257 is 65535
-    scene = image.astype(np.uint16) * np.uint16(scale)
+    scene: np.ndarray = image.astype(np.uint16) * np.uint16(scale)
     if mask.any():
         square = np.ones((2 * _GROWN + 1, 2 * _GROWN + 1), np.uint8)
         grown = cv2.dilate(mask.view(np.uint8), square)

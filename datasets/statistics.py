@@ -131,7 +131,7 @@ def _targets(image: np.ndarray, mask: np.ndarray) -> list[tuple[float, ...]]:
     components, labels = label_components(mask)
     boxes = find_objects(labels)
     full = np.iinfo(image.dtype).max
-    found = []
+    found: list[tuple[float, ...]] = []
     for area, box, contrast in zip(
         components.area, boxes, contrasts(image, mask, labels, boxes), strict=True
     ):

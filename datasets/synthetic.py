@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,9 +54,9 @@ class Synthetic(Dataset):
 
     def __init__(
         self,
-        root=None,
-        split="test",
-        variant="standard",
+        root: str | Path | None = None,
+        split: str = "test",
+        variant: str | None = "standard",
         size: int = 128,
         train: int = 224,
         test: int = 80,
@@ -68,9 +69,9 @@ class Synthetic(Dataset):
     @classmethod
     def inspect(
         cls,
-        root,  # noqa: ARG003
-        split,
-        variant=None,
+        root: Path | None,  # noqa: ARG003
+        split: str,
+        variant: str | None = None,
         size: int = 128,
         **options: int,
     ) -> Found:

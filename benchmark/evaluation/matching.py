@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -15,6 +15,7 @@ STEP_BITS = 20  # distances are added up in whole steps of 2**-20 pixel
 _EXACT = 2**52  # sums of integers below this are exact in float64
 
 Pair = tuple[int, int]  # (target, prediction)
+Areas = np.ndarray | Sequence[int] | Mapping[int, int]  # by number of the prediction
 
 
 def match(targets: Components, predictions: Components) -> list[Pair]:
@@ -47,12 +48,12 @@ def match(targets: Components, predictions: Components) -> list[Pair]:
     return best_pairs(distances, predictions.area)
 
 
-def best_pairs(distances: dict[Pair, int], area: Sequence[int]) -> list[Pair]:
+def best_pairs(distances: dict[Pair, int], area: Areas) -> list[Pair]:
     """The best one-to-one matching among pairs that may match, see `match`.
 
     Args:
         distances: of each such pair, see `distance_steps`.
-        area: of each prediction.
+        area: of each prediction, by its number.
     """
     return [
         pair
@@ -135,7 +136,7 @@ def clusters(pairs: Iterable[Pair]) -> list[list[Pair]]:
     return list({id(members): members for members in group.values()}.values())
 
 
-def _solve(distances: dict[Pair, int], area: Sequence[int]) -> list[Pair]:
+def _solve(distances: dict[Pair, int], area: Areas) -> list[Pair]:
     """The best matching of one cluster, by linear assignment.
 
     The three criteria are packed into one integer cost per pair. Where a crowded cluster would

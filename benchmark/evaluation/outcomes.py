@@ -99,7 +99,7 @@ class _Scene:
             "scr": [None] * count if image is None else self._clutter_ratios(image),
             "outcome": [kinds.get(t, "hit") for t in range(count)],
             "predicted_area": [0 if p is None else int(self.predictions.area[p]) for _, p in hits],
-            "intersection": [self.shared.get(pair, 0) for pair in hits],
+            "intersection": [0 if p is None else self.shared.get((t, p), 0) for t, p in hits],
             "distance": [
                 None if p is None else math.sqrt(self._squared_distance(t, p)) for t, p in hits
             ],

@@ -14,7 +14,7 @@ class EventWriter:
     Where nobody reads any more, or the disk is full, they are lost: that stops no run.
     """
 
-    def __init__(self, stream: TextIO, **always: Any) -> None:
+    def __init__(self, stream: TextIO | EventFile, **always: Any) -> None:
         self._stream, self._always = stream, always
 
     def __call__(self, event: str, **fields: Any) -> None:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import matplotlib
 
@@ -51,7 +52,7 @@ _RC = {
 @contextmanager
 def drawing() -> Iterator[None]:
     """The drawing settings of all figures, undone afterwards."""
-    with sns.axes_style("ticks"), matplotlib.rc_context(_RC):
+    with sns.axes_style("ticks"), matplotlib.rc_context(cast(Any, _RC)):
         yield
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -73,4 +72,4 @@ def _try(kind: str, name: str, build: Callable[..., Any], *arguments: Any) -> st
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -65,8 +65,10 @@ class Entry(Generic[I]):
             module = importlib.import_module(self.module)
         else:
             key = f"_plugin_{self.file.stem}"
-            module = sys.modules.get(key)
-            if module is None or Path(str(module.__file__)) != self.file:
+            known = sys.modules.get(key)
+            if known is not None and Path(str(known.__file__)) == self.file:
+                module = known
+            else:
                 spec = importlib.util.spec_from_file_location(key, self.file)
                 assert spec is not None
                 assert spec.loader is not None

@@ -30,7 +30,7 @@ Values = Annotated[tuple[Any, ...], Field(strict=False)]
 class Cost(TypedDict, total=False):
     """Size of a network, by our count: all three keys, or none."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 
     parameters: NonNegativeFloat
     macs: NonNegativeFloat
@@ -40,7 +40,7 @@ class Cost(TypedDict, total=False):
 class PublishedCost(TypedDict, total=False):
     """Size of a network as printed."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 
     parameters: NonNegativeFloat
     flops: NonNegativeFloat

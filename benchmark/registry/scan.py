@@ -139,7 +139,8 @@ def read_file(path: Path, package: str | None = None) -> SourceFile:
         raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from None
     module = path.stem if package is None else f"{package}.{path.stem}"
     imports: dict[str, str] = {}
-    classes, nested = [], []
+    classes: list[ClassText] = []
+    nested: list[ClassText] = []
     for node, at_top in _statements(tree.body):
         if isinstance(node, ast.ClassDef):
             (classes if at_top else nested).append(_class(node))

@@ -101,10 +101,11 @@ def _no_better_than_before(record: Record, scores: Scores) -> str:
     start, iou = before.metrics.get("iou"), same.metrics.get("iou")
     if before.part == "val":
         epochs = {epoch.epoch: epoch.val or {} for epoch in record.history}
-        after = epochs.get(record.selected_epoch, {}).get("iou")
+        epoch = record.selected_epoch
+        after = None if epoch is None else epochs.get(epoch, {}).get("iou")
     else:
         after = _iou_of_first(same, before.images)
-    if None in (start, iou, after) or not (after < start and iou < start):
+    if start is None or iou is None or after is None or not (after < start and iou < start):
         return ""
     return f"{_PARTS[before.part]} IoU {_percent(after)}, {_percent(start)} before training"
 

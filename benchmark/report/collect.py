@@ -81,7 +81,7 @@ def _drop_repeats(runs: list[Run]) -> tuple[list[Run], list[str]]:
     warnings = []
     for run in sorted(runs, key=lambda r: (r.record.status == "done", r.record.finished)):
         cell, data = run.record.cell, run.record.data
-        key = (cell.dataset, cell.detector, cell.loss, cell.seed, cell.recipe)
+        key: tuple = (cell.dataset, cell.detector, cell.loss, cell.seed, cell.recipe)
         # Without data (a run that failed early) the settings alone must tell runs apart.
         if run.record.status == "done":
             key += (data.test_hash if data else None,)
@@ -199,7 +199,7 @@ def _rows(
                 Row(
                     detector,
                     loss,
-                    key.protocol,
+                    key.protocol or "",
                     variant={name: members[0].settings.get(name) for name in names},
                     done=done,
                     troubled=_troubled(members),
@@ -226,7 +226,7 @@ def _profile(
 ) -> Profile | None:
     """Of the device that all the runs were on; None where they were on several."""
     devices = {run.record.environment.device for run in done}
-    return profiles.get((detector, *devices)) if len(devices) == 1 else None
+    return profiles.get((detector, devices.pop())) if len(devices) == 1 else None
 
 
 def _iou_over(key: TableKey, done: tuple[Run, ...], rules: _Rules) -> dict[str, Summary]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -147,7 +148,7 @@ def _fa_axis(axes: Axes, left: float, right: float) -> None:
     tidy(axes)
     # The break sits half-way between 0 and the first decade: there the axis is not to scale.
     middle = math.sqrt(zero * left)
-    mark = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 10}
+    mark: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 10}
     axes.plot([middle / 1.07, middle * 1.07], [0, 0], color="white", lw=2.5, **mark)
     for shift in (1 / 1.1, 1.1):
         axes.plot(

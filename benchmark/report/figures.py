@@ -5,7 +5,7 @@ Texts are listed in `pages`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +64,8 @@ def draw(collection: Collection, folder: Path) -> tuple[list[Path], list[str]]:
                 if kind.once and not first:
                     continue
                 found = kind.draw(table, style)
-                figures, problems = found if isinstance(found, tuple) else ([found], [])
+                figures: Sequence[Figure | None]
+                figures, problems = found if isinstance(found, tuple) else ((found,), [])
                 warnings += problems
                 for number, figure in enumerate(filter(None, figures), start=1):
                     suffix = f"_{number}" if number > 1 else ""

@@ -95,7 +95,7 @@ class Row:
     Attributes:
         detector: as the record names it.
         loss: likewise.
-        protocol: whose scores of the runs are meant; None where no run has any.
+        protocol: whose scores of the runs are meant; "" where no run has any.
         variant: the settings that set it apart from rows of the same detector and loss.
         done: its finished runs, one a seed.
         troubled: seeds that failed, ran out of memory or diverged.
@@ -106,7 +106,7 @@ class Row:
 
     detector: str
     loss: str
-    protocol: str | None
+    protocol: str
     variant: dict[str, Any]
     done: tuple[Run, ...]
     troubled: tuple[Run, ...]
@@ -175,8 +175,8 @@ class Row:
         if key == "train_seconds" and not self.trained:
             return None
         if key == "train_images":
-            known = self.trained and record.data is not None and record.data.train_hash
-            return record.data.train_images if known else None
+            data = record.data if self.trained else None
+            return data.train_images if data is not None and data.train_hash else None
         if key in _COST_KEYS:
             return getattr(record.cost, key, None)
         numbers = run.curve_numbers[self.protocol]

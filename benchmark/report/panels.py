@@ -98,7 +98,7 @@ def _figure(table: Table, shown: list[tuple[Row, Crops]]) -> Figure:
     # The width of a cell is that of a full page, so that all the figures of a paper match.
     cell = min(PAGE / (len(shown) + 2), PAGE / 5)
     figure = new_figure(cell * (len(shown) + 2), cell * height / width * count + 0.66)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.01, hspace=0.0)
+    figure.set_layout_engine("constrained", w_pad=0.01, h_pad=0.02, wspace=0.01, hspace=0.0)
     axes = figure.subplots(count, len(shown) + 2, squeeze=False)
     for line, name in enumerate(first.names):
         pictures = [stretch(first.images[line]), first.masks[line]]

@@ -147,7 +147,7 @@ def paired_test(first: Ratio, second: Ratio, resamples: int = 9999, seed: int = 
     count = drawn = 0
     for signs in _blocks(_signs(images, resamples, seed)):
         # Rounding must not tell equal distances apart. A NaN counts: the cautious side.
-        count += np.count_nonzero(~(_distances(a, b, signs) < observed * (1 - 1e-9)))
+        count += int(np.count_nonzero(~(_distances(a, b, signs) < observed * (1 - 1e-9))))
         drawn += len(signs)
         if count >= _ENOUGH:
             break

@@ -86,8 +86,9 @@ class Sensitivity:
 
         A mean over fewer seeds than the row's n says would mislead.
         """
-        values = [numbers[key] for numbers in self.seeds]
-        return [] if None in values else values
+        every = [numbers[key] for numbers in self.seeds]
+        values = [value for value in every if value is not None]
+        return values if len(values) == len(every) else []
 
     def summary(self, key: Key) -> Summary | None:
         values = self.values(key)

@@ -46,8 +46,9 @@ def sensitivity_figure(table: Table, style: Style) -> Figure | None:
     figure = new_figure(PAGE, top + bottom + 0.3 + 0.15 * math.ceil(len(shown) / 4))
     # Grids of their own: the names of the methods, at the bottom, leave the others their width.
     grids = figure.add_gridspec(2, 1, height_ratios=(top, bottom))
-    every = [figure.add_subplot(cell) for cell in (*grids[0].subgridspec(2, 2),
-                                                   *grids[1].subgridspec(1, 2))]  # fmt: skip
+    above, below = grids[0].subgridspec(2, 2), grids[1].subgridspec(1, 2)
+    cells = [above[0, 0], above[0, 1], above[1, 0], above[1, 1], below[0, 0], below[0, 1]]
+    every = [figure.add_subplot(cell) for cell in cells]
     pd_size, pd_scr, iou_size, error, misses, false = every
     for axes, bins in ((pd_size, SIZES), (pd_scr, CONTRASTS)):
         _by_bin(axes, shown, style, bins, "pd", 100.0)
@@ -154,7 +155,7 @@ def _centroid_errors(axes: Axes, methods: list[Sensitivity], style: Style) -> No
         seeds = [
             np.searchsorted(np.sort(hits), grid, side="right") / len(hits)
             for scores in method.scores
-            if (hits := [d for d in scores.targets.distance if d is not None])
+            if scores.targets and (hits := [d for d in scores.targets.distance if d is not None])
         ]
         if len(seeds) == len(method.scores):
             look = style.line(method.row)

@@ -37,6 +37,7 @@ def ratio_of(row: Row, key: str) -> Ratio | None:
     if any([image.name for image in images] != names for images in runs):
         return None
     share = TESTED[key].share
+    assert share is not None  # or it would not be among them
     part, whole = (
         np.array([[count(image) for image in images] for images in runs], float)
         for count in (share.part, share.whole)
@@ -102,8 +103,9 @@ def _seeds_won(first: Row, second: Row, key: str) -> tuple[int, int] | None:
         for row in (first, second)
     ]
     both = [seed for seed in values[0] if seed in values[1]]
-    pairs = [(values[0][seed], values[1][seed]) for seed in both]
-    if len(pairs) < 2 or any(None in pair for pair in pairs):
+    found = [(values[0][seed], values[1][seed]) for seed in both]
+    pairs = [(a, b) for a, b in found if a is not None and b is not None]
+    if len(pairs) < 2 or len(pairs) < len(found):
         return None
     won = sum((a - b) * TESTED[key].better > 0 for a, b in pairs)
     return won, len(pairs)
@@ -144,8 +146,9 @@ def _problems(tables: list[Table]) -> list[Problem]:
     for table in tables:
         methods = {}
         for row in (row for row in table.rows if row.ranked):
-            ratios = {key: ratio_of(row, key) for key in RANKED}
-            if all(ratio is not None and ratio.whole.any() for ratio in ratios.values()):
+            found = {key: ratio_of(row, key) for key in RANKED}
+            ratios = {key: r for key, r in found.items() if r is not None and r.whole.any()}
+            if len(ratios) == len(RANKED):
                 methods[", ".join(part for part in row.name if part)] = ratios
         every.append(methods)
     shared = [name for name in every[0] if all(name in methods for methods in every)]

@@ -114,7 +114,8 @@ def urban(rng: np.random.Generator, size: int, roughness: float) -> np.ndarray:
         block = scene[top:, max(left, 0) : max(left + width, 0)]
         block[:] = base + rng.normal(0, 0.35)
         step = rng.integers(4, 9)
-        block += np.float32(rng.normal(0, 0.15) * roughness) * _windows(*block.shape, step)
+        contrast = np.float32(rng.normal(0, 0.15) * roughness)
+        block += contrast * _windows(block.shape[0], block.shape[1], int(step))
         block[: rng.integers(1, 3)] += rng.uniform(0.2, 1.2)  # the roof's edge
     return scene
 

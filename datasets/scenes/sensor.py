@@ -64,11 +64,11 @@ def expose(
         (H, W) uint8; for 14 bits uint16 in steps of 4, so that white is 65532: left-aligned as in
         cameras' MSB formats, and what divides by the largest uint16 is right.
     """
-    noise = rng.standard_normal(scene.shape, np.float32)
+    noise: np.ndarray = rng.standard_normal(scene.shape, np.float32)
     if max(sensor.smooth) > 0:
         across, along = np.maximum(sensor.smooth, 0.1)  # 0 has a meaning of its own in OpenCV
         noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=along, sigmaY=across)
-        noise /= noise.std()
+        noise = noise / noise.std()
     gain = 1 + np.float32(sensor.gain) * rng.standard_normal(scene.shape, np.float32)
     frame = scene * gain + np.float32(sensor.noise) * noise
     frame += np.float32(sensor.columns) * rng.standard_normal((1, scene.shape[1]), np.float32)

@@ -16,6 +16,7 @@ from benchmark.data.figures.quantities import AREA, CONTRAST, COUNT, MEAN, POWER
 from benchmark.figures.pixels import stretch
 from benchmark.figures.style import PAGE, new_figure
 from datasets.base import Sample
+from datasets.clutter import Box
 from datasets.components import label_components
 
 CROP = 64
@@ -43,7 +44,7 @@ def comparison_figure(
     above = len(pictured) * (_CAPTION + _SIDE) + _EDGE
     figure = new_figure(PAGE, above + _BELOW)
     # Crops have places in inches; the panels are laid out in what they leave.
-    figure.get_layout_engine().set(rect=(0, 0, 1, _BELOW / (above + _BELOW)))
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, _BELOW / (above + _BELOW)))
     for line, subject in enumerate(pictured):
         _draw_crops(figure, subject, line * (_CAPTION + _SIDE))
     sets = [subject.statistics for subject in (a, b)]
@@ -87,11 +88,11 @@ def _draw_crops(figure: Figure, subject: NamedSet, top: float) -> None:
 
 def _draw_crop(axes: Axes, sample: Sample) -> None:
     """Smaller images keep the scale; those without a target show their middle."""
-    shape = sample.image.shape
+    shape = sample.mask.shape[0], sample.mask.shape[1]
     _, labels = label_components(sample.mask)
-    boxes = find_objects(labels)
-    middle = tuple(slice(n // 2, n // 2) for n in shape)
-    crop = sample.image[window(boxes[0] if boxes else middle, shape, CROP)]
+    boxes: list[Box] = find_objects(labels)
+    row, column = (slice(n // 2, n // 2) for n in shape)
+    crop = sample.image[window(boxes[0] if boxes else (row, column), shape, CROP)]
     height, width = crop.shape
     left, top = (CROP - width) / 2, (CROP - height) / 2
     axes.imshow(

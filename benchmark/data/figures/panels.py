@@ -93,10 +93,9 @@ def draw_sizes(axes: Axes, statistics: Statistics) -> None:
     sizes, counts = np.unique(
         np.stack([images.width, images.height], axis=1), axis=0, return_counts=True
     )
-    axes.scatter(
-        *sizes.T, s=10 + 150 * counts / counts.sum(), color=COLORS[0], alpha=0.35, lw=0
-    )  # fmt: skip
-    axes.scatter(*sizes.T, s=2, color=COLORS[0])
+    x, y = sizes.T
+    axes.scatter(x, y, s=10 + 150 * counts / counts.sum(), color=COLORS[0], alpha=0.35, lw=0)
+    axes.scatter(x, y, s=2, color=COLORS[0])
     if len(sizes) == 1:
         width, height = sizes[0]
         axes.annotate(f"all {width} × {height}", sizes[0], (-10, 0), textcoords="offset points",

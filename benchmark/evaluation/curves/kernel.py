@@ -17,7 +17,7 @@ Importing this module imports Numba, which keeps the compiled code on disk, see 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -43,10 +43,11 @@ def compiled(function: Function) -> Function:
     The code is kept in `__pycache__` beside the file, or in the user's cache folder. Where neither
     can be written (a read-only install without a home), every process compiles for itself.
     """
+    jit: Any = numba.njit
     try:
-        return numba.njit(function, cache=True, error_model="numpy", nogil=True)
+        return jit(function, cache=True, error_model="numpy", nogil=True)
     except RuntimeError:  # Numba found no place for the cache
-        return numba.njit(function, error_model="numpy", nogil=True)
+        return jit(function, error_model="numpy", nogil=True)
 
 
 def _runs() -> np.ndarray:
@@ -179,7 +180,17 @@ def sorted_pixels(level: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
 
 
 @compiled
-def _sweep(order, end, label, width, parent, sums, targets, first_target, reach):
+def _sweep(
+    order: np.ndarray,
+    end: np.ndarray,
+    label: np.ndarray,
+    width: int,
+    parent: np.ndarray,
+    sums: np.ndarray,
+    targets: np.ndarray,
+    first_target: np.ndarray,
+    reach: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """The pass over the sorted pixels; see `component_pairs`.
 
     A component is a tree of labels: `parent` leads to its root, which keeps its row of `sums`. A
@@ -266,7 +277,7 @@ def _sweep(order, end, label, width, parent, sums, targets, first_target, reach)
 
 
 @compiled
-def _find(parent, label):
+def _find(parent: np.ndarray, label: int) -> int:
     """The root of a label; every other label on the way skips one ("path halving")."""
     while parent[label] != label:
         parent[label] = parent[parent[label]]
@@ -275,7 +286,7 @@ def _find(parent, label):
 
 
 @compiled
-def _end(pairs, size, name, threshold):
+def _end(pairs: np.ndarray, size: int, name: int, threshold: int) -> None:
     """Note in the pairs of a component, if it has any, that it exists no more at a threshold."""
     row = name
     while 0 <= row < size and pairs[row, COMPONENT] == name:
