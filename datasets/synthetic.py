@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.errors import UserError
 from datasets.base import Dataset, Found, Sample
-from datasets.scenes.levels import BITS, LEVELS
+from datasets.scenes.difficulty import BITS, LEVELS
 
 if TYPE_CHECKING:
     from datasets.scenes.scene import Scene

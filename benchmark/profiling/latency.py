@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmark.networks.memory import give_back
 from benchmark.records.record import Latency
-from datasets.scenes.levels import LEVELS
+from datasets.scenes.difficulty import LEVELS
 from datasets.scenes.scene import make_scene
 from detectors.base import Detector
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from datasets.scenes.levels import Level
+from datasets.scenes.difficulty import Level
 from datasets.scenes.noise import fractional_line, fractional_noise, standardised
 
 CONTRAST = {"sky": (10.0, 1.0), "clouds": (22.0, 0.65), "sea": (18.0, 0.5), "terrain": (38.0, 0.5),

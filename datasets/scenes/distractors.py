@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.scenes.levels import Level
+from datasets.scenes.difficulty import Level
 from datasets.scenes.noise import fractional_noise
 from datasets.scenes.optics import render
 from datasets.scenes.windows import overlap

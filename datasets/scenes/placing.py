@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from datasets.clutter import NEIGHBOURHOOD, widened
-from datasets.scenes.levels import Level
+from datasets.scenes.difficulty import Level
 from datasets.scenes.sensor import Sensor
 from datasets.scenes.targets import Profile
 from datasets.scenes.windows import Box, overlap

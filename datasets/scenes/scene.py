@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.scenes.backgrounds import backdrop
+from datasets.scenes.difficulty import Level
 from datasets.scenes.distractors import add_distractors
-from datasets.scenes.levels import Level
 from datasets.scenes.optics import BLUR
 from datasets.scenes.placing import Canvas, Target, place
 from datasets.scenes.sensor import Sensor, draw_sensor, expose

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from datasets.scenes.levels import Level
+from datasets.scenes.difficulty import Level
 
 
 class Sensor(NamedTuple):
@@ -58,7 +58,7 @@ def expose(
         scene: (H, W) float32, grey levels, noise-free.
         mask: (H, W) bool; bad pixels keep off targets, whose truth they would spoil.
         sensor: the camera.
-        bits: one of `levels.BITS`.
+        bits: one of `difficulty.BITS`.
 
     Returns:
         (H, W) uint8; for 14 bits uint16 in steps of 4, so that white is 65532: left-aligned as in

@@ -10,8 +10,8 @@ from scipy.special import erf
 
 from benchmark.evaluation.outcomes import Outcomes
 from datasets.scenes.backgrounds import PAINTERS, backdrop
+from datasets.scenes.difficulty import LEVELS
 from datasets.scenes.distractors import add_distractors
-from datasets.scenes.levels import LEVELS
 from datasets.scenes.noise import fractional_line, fractional_noise
 from datasets.scenes.optics import BLUR, render
 from datasets.scenes.placing import GAP
