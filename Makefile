@@ -69,16 +69,18 @@ bench: $(READY) ## time our code against plain transcriptions, side by side
 docs: $(READY) ## write the computed pages of docs/
 	$(PY) run_benchmark.py docs
 
-lint: $(READY) ## check style and formatting
+lint: $(READY) ## check style, formatting, types, and the length of files and functions
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m tests.structure
 
 format: $(READY) ## apply the formatting that lint checks
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 clean: ## remove the environment and caches; results stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-results: ## remove the results of runs (results/reference stays)

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -54,20 +55,34 @@ def test_run_side_does_not_import_the_report():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_a_dry_run_takes_less_than_importing_torch():
+def _seconds(arguments: list[str]) -> float:
     """Computing time, which other processes disturb less than the clock on the wall."""
 
-    def seconds(arguments: list[str]) -> float:
-        def used() -> float:
-            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return usage.ru_utime + usage.ru_stime
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
 
-        times = []
-        for _ in range(2):
-            before = used()
-            one = dict(os.environ) | dict.fromkeys(POOLS, "1")
-            subprocess.run(arguments, cwd=ROOT, env=one, check=True, capture_output=True)
-            times.append(used() - before)
-        return min(times)
+    times = []
+    for _ in range(2):
+        before = used()
+        one = dict(os.environ) | dict.fromkeys(POOLS, "1")
+        subprocess.run(arguments, cwd=ROOT, env=one, check=True, capture_output=True)
+        times.append(used() - before)
+    return min(times)
 
-    assert seconds(command("--dry-run")) < 0.6 * seconds([sys.executable, "-c", "import torch"])
+
+def test_what_only_reads_takes_less_than_importing_torch(tmp_path):
+    """Up to the terminal's tables; the figures of a report come after them."""
+    torch = _seconds([sys.executable, "-c", "import torch"])
+    shutil.copytree(ROOT / "results/reference/sirst-first/runs", tmp_path / "runs")
+    tables = (
+        "import sys; from rich.console import Console; from pathlib import Path\n"
+        "from benchmark.report.collect import collect\n"
+        "from benchmark.report.tables import print_tables\n"
+        f"print_tables(collect(Path({str(tmp_path)!r})), Console())"
+    )
+    for arguments in (
+        command("--dry-run"), command("--help"), command("list"), command("report", "--help"),
+        [sys.executable, "-c", tables],
+    ):  # fmt: skip
+        assert _seconds(arguments) < 0.6 * torch, arguments
