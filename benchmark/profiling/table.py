@@ -14,9 +14,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.figures.wording import DASH, each
 from benchmark.records.record import Latency, Profile
 from benchmark.records.store import write_atomic
-from benchmark.wording import DASH, each
 
 # What a narrow terminal does without, first to go first; places in `_titles`.
 _GRAPH = 5

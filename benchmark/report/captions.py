@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmark.figures.wording import DASH, each
 from benchmark.measures import MEASURES
 from benchmark.records.record import Profile
 from benchmark.report.collapse import constant_iou
@@ -9,7 +10,6 @@ from benchmark.report.differences import show
 from benchmark.report.model import Table
 from benchmark.report.operating import AREA
 from benchmark.settings.config import Settings
-from benchmark.wording import DASH, each
 
 _SELECTION = {
     "last": "last epoch",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from benchmark.figures.wording import DASH
 from benchmark.measures import COSTS, CURVES, METRICS, Measure
 from benchmark.report.model import Row, Summary, Table
-from benchmark.wording import DASH
 
 Mark = Literal["best", "second"]
 

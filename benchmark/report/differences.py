@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from benchmark.wording import DASH
+from benchmark.figures.wording import DASH
 
 Flat = dict[str, Any]
 

@@ -16,10 +16,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmark.figures.wording import DASH
 from benchmark.measures import MEASURES, Measure
 from benchmark.report.model import Collection, Row, Table
 from benchmark.report.power import half_width, pairs_needed
-from benchmark.wording import DASH
 
 _SHOWN = tuple(MEASURES[key] for key in ("iou", "pd", "fa"))
 _FIRST = "sls"

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
+from benchmark.figures.wording import DASH
 from benchmark.measures import MEASURES
-from benchmark.wording import DASH
 
 _FILE = Path(__file__).with_name("published.yaml")
 _TITLES = (

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmark.figures.wording import DASH
 from benchmark.measures import MEASURES
 from benchmark.report.captions import title
 from benchmark.report.columns import label_titles, labels
@@ -21,7 +22,6 @@ from benchmark.report.sensitivity import (
     Sensitivity,
     sensitivities,
 )
-from benchmark.wording import DASH
 
 
 @dataclass(frozen=True)

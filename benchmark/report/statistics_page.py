@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 
+from benchmark.figures.wording import DASH
 from benchmark.measures import Measure
 from benchmark.report.captions import title
 from benchmark.report.columns import label_titles, labels
 from benchmark.report.model import Collection, Comparison, Row, Table
 from benchmark.report.significance import RANKED, TESTED, rankings
 from benchmark.report.tables import markdown_cell
-from benchmark.wording import DASH
 
 _MANY = 45  # pairs of ten methods; more are left to the file
 
