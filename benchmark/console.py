@@ -1,13 +1,14 @@
-"""Lines for people: how long something took, and how far it is."""
+"""Lines for people: as they are, how long something took, and how far it is."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import track
+if TYPE_CHECKING:  # only then: `measures` prints times and must not wait for rich
+    from rich.console import Console
+    from rich.text import Text
 
 PLAIN_EVERY = 20.0
 """Seconds between two progress lines of one job where the output is no terminal."""
@@ -17,14 +18,28 @@ PATIENCE = 2.0
 _Item = TypeVar("_Item")
 
 
+def say(console: Console, text: str | Text, style: str | None = None) -> None:
+    """Print a line as it is: brackets are no markup, numbers no colours, and nothing is wrapped."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def duration(seconds: float) -> str:
-    """`42s`, `3m05s` or `2h07m`."""
+    """Whole seconds or minutes, for lines about what runs: `42s`, `3m05s` or `2h07m`."""
     s = round(seconds)
     if s < 60:
         return f"{s}s"
     if s < 3600:
         return f"{s // 60}m{s % 60:02d}s"
     return f"{s // 3600}h{s % 3600 // 60:02d}m"
+
+
+def rounded_duration(seconds: float) -> str:
+    """Three digits in one unit, for tables: `42 s`, `3.08 min` or `2.12 h`."""
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (float("inf"), "h", 3600)):
+        if seconds < limit:
+            value = seconds / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    raise ValueError(f"not a duration: {seconds}")
 
 
 def with_progress(
@@ -39,6 +54,8 @@ def with_progress(
         patience: seconds before the first line.
     """
     if console.is_terminal:
+        from rich.progress import track
+
         yield from track(items, what, console=console, transient=True)
         return
     started = time.monotonic()

@@ -15,7 +15,7 @@ from rich.table import Table
 import datasets
 import detectors
 import losses
-from benchmark.console import duration
+from benchmark.console import duration, say
 from benchmark.errors import UserError, describe_os_error
 from benchmark.execute.dispatch import START_SECONDS, Outcome, run_cells
 from benchmark.execute.executors import find_executor
@@ -114,15 +114,15 @@ def _announce(
 ) -> None:
     """What is about to run, how long it takes, and what is left out."""
     skipped = [c for c in cells if c.skip_reason is not None]
-    _say(
+    say(
         console,
         f"{len(cells)} cells: {len(todo)} to run, {len(skipped)} skipped -> {plan.output}",
     )
     if outlook.hours is not None and outlook.hours.cells:
-        _say(console, describe_hours(outlook.hours))
+        say(console, describe_hours(outlook.hours))
     for cell in skipped:
         if cell.state != "done":
-            _say(console, f"skip   {cell.job.label}: {cell.skip_reason}")
+            say(console, f"skip   {cell.job.label}: {cell.skip_reason}")
 
 
 def _conclude(
@@ -153,8 +153,8 @@ def _conclude(
         return 1 if left or not reported else 0
     for outcome in outcomes:
         if outcome.cell.job.id not in ended:
-            _say(console, f"saved: {outcome.cell.job.label}: {outcome.message}")
-    _say(console, "the time is over: run the same command again to go on")
+            say(console, f"saved: {outcome.cell.job.label}: {outcome.message}")
+    say(console, "the time is over: run the same command again to go on")
     return MORE_TO_DO
 
 
@@ -164,11 +164,7 @@ def _say_what_failed(outcomes: list[Outcome], console: Console) -> None:
     for message in dict.fromkeys(o.message for o in bad):
         alike = [o for o in bad if o.message == message]
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-        _say(console, f"{alike[0].status}: {alike[0].cell.job.label}{more}: {message}")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{alike[0].status}: {alike[0].cell.job.label}{more}: {message}")
 
 
 def _identify_weights(plan: Plan) -> str:
@@ -219,8 +215,7 @@ def _profile(cells: list[Cell], plan: Plan, console: Console) -> None:
     except KeyboardInterrupt:
         console.print("interrupted; the tables are without the rest of the timings")
     except OSError as error:
-        text = f"profile: {describe_os_error(error)}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"profile: {describe_os_error(error)}")
 
 
 def _data_root_of_environment() -> dict[str, str]:
@@ -238,7 +233,7 @@ def _report(output: Path, console: Console) -> bool:
         write_report(output, console)
     except (OSError, UserError) as error:
         text = describe_os_error(error) if isinstance(error, OSError) else str(error)
-        console.print(f"report: {text}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"report: {text}")
         return False
     return True
 

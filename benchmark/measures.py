@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from benchmark.console import rounded_duration
+
 if TYPE_CHECKING:
     from benchmark.records.record import ImageScore
 
@@ -119,15 +121,6 @@ class Measure:
         return f"{self.name} {self.digits(value)}{power}"
 
 
-def duration(seconds: float) -> str:
-    """A time to three digits in the unit a person would use."""
-    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (float("inf"), "h", 3600)):
-        if seconds < limit:
-            value = seconds / size
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
-    raise ValueError(f"not a duration: {seconds}")
-
-
 def texts(metrics: Mapping[str, float], keys: Iterable[str]) -> list[str]:
     """`Measure.text` of those that there are."""
     return [MEASURES[key].text(metrics[key]) for key in keys if key in metrics]
@@ -209,7 +202,7 @@ COSTS = (
     ),
     Measure(
         "train_seconds", "Train time", latex=r"\shortstack[r]{Train\\time}", unit="",
-        bounds=_ANY, spread=False, printed=duration,
+        bounds=_ANY, spread=False, printed=rounded_duration,
     ),
 )  # fmt: skip
 """What the numbers were reached with."""

@@ -12,6 +12,7 @@ import typer
 from filelock import Timeout
 from rich.console import Console
 
+from benchmark.console import say
 from benchmark.errors import UserError
 from benchmark.records.store import RunFolder
 
@@ -34,9 +35,9 @@ def clear(what: str, results: Path, yes: bool, console: Console) -> None:
     """
     found = _failed(results) if what == FAILED else [_run(what, results)]
     for folder, state in found:
-        _say(console, f"{state:<11} {folder.path}")
+        say(console, f"{state:<11} {folder.path}")
     if not found:
-        _say(console, f"no failed runs below {results}")
+        say(console, f"no failed runs below {results}")
         return
     if not yes:
         if not sys.stdin.isatty():
@@ -45,7 +46,7 @@ def clear(what: str, results: Path, yes: bool, console: Console) -> None:
             return
     for folder, _ in found:
         _remove(folder)
-    _say(console, f"{len(found)} deleted; `report FOLDER` writes the tables without them")
+    say(console, f"{len(found)} deleted; `report FOLDER` writes the tables without them")
 
 
 def _failed(results: Path) -> list[tuple[RunFolder, str]]:
@@ -95,7 +96,3 @@ def _remove(folder: RunFolder) -> None:
     for above in folder.path.parents[:2]:
         with suppress(OSError):  # others are in it
             above.rmdir()
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

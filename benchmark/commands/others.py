@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmark.console import say
 from benchmark.errors import UserError
 
 out = Console()
@@ -261,7 +262,7 @@ def evaluate(
         write_report(output, out)
         return
     for scores in record.scores.values():
-        out.print(metrics_line(scores), highlight=False, markup=False, soft_wrap=True)
+        say(out, metrics_line(scores))
 
 
 def export(

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import datasets
 from benchmark import __version__
-from benchmark.console import with_progress
+from benchmark.console import say, with_progress
 from benchmark.errors import UserError
 from benchmark.records.store import write_atomic
 from datasets.base import Sample, content_hash
@@ -54,11 +54,11 @@ def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> 
         names = [scene_set.sample_name(split, i) for i in range(scene_set.count(split))]
         write_atomic(folder / f"{split}.txt", "\n".join(names) + "\n")
     write_atomic(folder / "README.txt", _readme(name, scene_set, hashes))
-    console.print(
+    say(
+        console,
         f"{folder}: {scene_set.train} training and {scene_set.test} test images of "
         f"{scene_set.size} x {scene_set.size} px, {scene_set.bits} bit, level {scene_set.level}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    )
 
 
 def _parse_scene_set(name: str) -> SceneSet:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.console import PLAIN_EVERY, duration
+from benchmark.console import PLAIN_EVERY, duration, say
 from benchmark.measures import MEASURES
 
 _IOU = MEASURES["iou"]
@@ -88,16 +88,14 @@ class Display:
         """A job has started."""
         self.running.append(progress)
         if not self._live:
-            text = f"start  {progress.label} on {progress.device}"
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(self.console, f"start  {progress.label} on {progress.device}")
 
     def update(self, progress: Progress) -> None:
         """A job has sent an event."""
         now = time.monotonic()
         if not self._live and progress.epoch and now - progress.said >= PLAIN_EVERY:
             progress.said = now
-            text = f"       {describe(progress)}"
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(self.console, f"       {describe(progress)}")
 
     def end(self, progress: Progress, status: str, text: str) -> None:
         """A job has ended; `text` is its result or its error."""
@@ -110,7 +108,7 @@ class Display:
             (f"{status:<6}", colour),
             f" {progress.label} ({self.finished}/{self.total}, {took})  {text}",
         )
-        self.console.print(line, soft_wrap=True)
+        say(self.console, line)
 
     def fail(self, progress: Progress, text: str) -> None:
         """A job could not be started."""
@@ -119,7 +117,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """A line between those of the jobs."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self.console, text)
 
     def refresh(self) -> None:
         """Redraw the live table."""

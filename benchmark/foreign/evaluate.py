@@ -23,7 +23,7 @@ from rich.console import Console
 
 import datasets
 from benchmark import __version__
-from benchmark.console import with_progress
+from benchmark.console import say, with_progress
 from benchmark.environment import cpu_name, git_commit
 from benchmark.errors import UserError
 from benchmark.evaluation import list_protocols, protocol_class
@@ -113,7 +113,7 @@ def evaluate(
     if found.top <= 0.5:
         notes.append(f"{method.name}: no value of a map exceeds 0.5, so nothing is predicted")
     for note in [*_extra(extra, predictions), *truth.notes, *notes]:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(console, note)
     record = Record(
         cell=_cell(method, truth.dataset, found.hash),
         status="done",
@@ -136,7 +136,7 @@ def evaluate(
         scores=scores,
     )
     path = _write(record, output, found, truth)
-    console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"wrote {path}")
     return record
 
 

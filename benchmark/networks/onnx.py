@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from benchmark import __version__
+from benchmark.console import say
 from benchmark.errors import UserError, first_line
 from benchmark.networks.source import Source
 from benchmark.records.store import write_atomic
@@ -92,7 +93,7 @@ def export_onnx(
         )
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of the file, e.g. {path}/net.onnx")
-    _say(console, f"exporting {source.description}; this may take some minutes")
+    say(console, f"exporting {source.description}; this may take some minutes")
     network = GreyToProbability(detector).eval()
     model = _capture(network, source.name, side)
     free = _name_axes(model, side)
@@ -102,11 +103,11 @@ def export_onnx(
     write_atomic(path, raw)
 
     sizes = ", ".join(free) or "nothing"
-    _say(console, f"{path}: {len(raw) / 1e6:.1f} MB, opset {OPSET}; free to choose: {sizes}")
+    say(console, f"{path}: {len(raw) / 1e6:.1f} MB, opset {OPSET}; free to choose: {sizes}")
     fixed = [f"{axis} {_exported(axis, side)}" for axis in AXES.values() if axis not in free]
     if fixed:
-        _say(console, f"{source.name} works at the exported size only: {', '.join(fixed)}")
-    _say(console, checked)
+        say(console, f"{source.name} works at the exported size only: {', '.join(fixed)}")
+    say(console, checked)
 
 
 def _capture(network: nn.Module, name: str, side: int) -> onnx.ModelProto:
@@ -261,7 +262,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

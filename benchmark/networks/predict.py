@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from benchmark.console import PATIENCE, with_progress
+from benchmark.console import PATIENCE, say, with_progress
 from benchmark.environment import device_environment, devices
 from benchmark.errors import UserError, first_line
 from benchmark.networks.compute import Compute
@@ -88,7 +88,7 @@ def predict_files(
             probability = _apply(network, image, path)
         except UserError as error:
             failed += 1
-            console.print(f"failed {error}", highlight=False, markup=False, soft_wrap=True)
+            say(console, f"failed {error}")
             continue
         mask = probability > threshold
         components = measure(mask, probability)
@@ -99,13 +99,11 @@ def predict_files(
         rows += [(path.name, k, *_rounded(c)) for k, c in enumerate(components, start=1)]
     write_atomic(table, _csv(rows))
     done = len(paths) - failed
-    console.print(
+    say(
+        console,
         f"{source.description}: {len(rows)} components above {threshold:g} in {done} images; "
         f"see {output}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )  # fmt: skip
+    )
     if failed:
         raise UserError(f"{failed} of {len(paths)} images failed (see above); the others are done")
     return done
@@ -130,8 +128,7 @@ def find_images(inputs: list[Path], console: Console) -> list[Path]:
                 )
             if skipped:
                 some = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-                text = f"{given}: skipped {len(skipped)} that are no images ({some})"
-                console.print(text, highlight=False, markup=False, soft_wrap=True)
+                say(console, f"{given}: skipped {len(skipped)} that are no images ({some})")
         elif given.is_file():
             images = [given]
         else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from benchmark.console import duration
+from benchmark.console import duration, say
 from benchmark.plan.matrix import Cell
 from benchmark.preflight import Outlook
 from benchmark.preflight.hours import Hours
@@ -24,8 +24,7 @@ def print_outlook(outlook: Outlook, cells: Sequence[Cell], plan: Plan, console: 
         console: where to print.
     """
     for key, text in _lines(outlook, cells, plan):
-        line = f"{key:<10} {text}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{key:<10} {text}")
 
 
 def _lines(outlook: Outlook, cells: Sequence[Cell], plan: Plan) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ from rich.text import Text
 
 import detectors
 from benchmark import __version__
-from benchmark.console import duration
+from benchmark.console import duration, say
 from benchmark.environment import (
     ROOT,
     ask_nvidia_smi,
@@ -152,7 +152,7 @@ def _profile(
     path = profile_path(folder, name, setup.device_name, fused)
     profile = None if force else _measured_before(path, name, fused, setup)
     if profile is not None:
-        _say(console, status, f"{label}  {describe(profile)}")
+        _say_status(console, status, f"{label}  {describe(profile)}")
     else:
         path.unlink(missing_ok=True)  # of other conditions, or of another version
         started = time.monotonic()
@@ -175,11 +175,11 @@ def _profile(
         live.update("")
         took = duration(time.monotonic() - started)
         text = describe(profile) if profile else end["message"]
-        _say(console, status, f"{label}, {took}  {text}")
+        _say_status(console, status, f"{label}, {took}  {text}")
         for note in end.get("notes", []):
-            _say(console, "", note)
+            _say_status(console, "", note)
     if profile is not None and profile.warning:
-        _say(console, "", profile.warning)
+        _say_status(console, "", profile.warning)
     return status, profile
 
 
@@ -338,6 +338,6 @@ def _shower(live: Live, label: str) -> Callable[[str], None]:
     return show
 
 
-def _say(console: Console, status: str, text: str) -> None:
+def _say_status(console: Console, status: str, text: str) -> None:
     colour = {"done": "green", "kept": "green", "skip": "", "": "yellow"}.get(status, "red")
-    console.print(Text.assemble((f"{status:<6}", colour), f" {text}"), soft_wrap=True)
+    say(console, Text.assemble((f"{status:<6}", colour), f" {text}"))

@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.console import say
 from benchmark.figures.wording import DASH, each
 from benchmark.records.record import Latency, Profile
 from benchmark.records.store import write_atomic
@@ -36,7 +37,7 @@ def write_cost_table(profiles: Sequence[Profile], folder: Path, console: Console
     }
     for path, text in texts.items():
         write_atomic(path, text)
-        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"wrote {path}")
     return list(texts)
 
 

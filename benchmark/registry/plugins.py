@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
+from benchmark.console import say
 from benchmark.errors import UserError
 from benchmark.registry.lookalikes import lookalikes
 from benchmark.registry.registry import Registry
@@ -24,11 +26,10 @@ def load_plugins(folder: Path | None, registries: Sequence[Registry[Any]]) -> No
     """
     if folder is not None:
         add_plugins(folder, registries)
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True)
     for registry in registries:
         while registry.warnings:
-            console.print("[yellow]warning:[/] ", end="")
-            console.print(registry.warnings.pop(0), markup=False, highlight=False)
+            say(console, Text.assemble(("warning:", "yellow"), " ", registry.warnings.pop(0)))
 
 
 def add_plugins(folder: Path, registries: Sequence[Registry[Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmark.console import say
 from benchmark.errors import UserError
 from benchmark.report.collect import collect
 from benchmark.report.model import Collection
@@ -48,11 +49,9 @@ def write_report(
     folder = output / "report" / (f"at-{at.slug}" if at else "")
     paths, unusable = _write(folder, collection)
     for path in paths:
-        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"wrote {path}")
     for warning in [*warnings, *unusable]:
-        console.print(
-            f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
-        )
+        say(console, f"warning: {warning}", "yellow")
     return paths
 
 

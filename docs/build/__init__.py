@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmark.console import say
+
 
 def write_docs(folder: Path, console: Console) -> list[Path]:
     """Write `protocols.md`, `seeds.md` and `losses.md` and pictures; the same bytes every time.
@@ -66,5 +68,5 @@ def _write(folder: Path, contents: dict[str, str | bytes], console: Console) -> 
 
     for name, content in contents.items():
         write_atomic(folder / name, content)
-        console.print(f"wrote {folder / name}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"wrote {folder / name}")
     return [folder / name for name in contents]

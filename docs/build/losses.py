@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.console import with_progress
+from benchmark.console import say, with_progress
 from benchmark.errors import UserError
 from benchmark.figures.discs import (
     AREAS,
@@ -115,7 +115,7 @@ def plot_losses(names: Sequence[str], file: Path, console: Console) -> None:
             move(name, area)
     with drawing():
         write_atomic(file, png(both_figure(names)))
-    console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"wrote {file}")
 
 
 def page() -> str:

@@ -6,7 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
-from benchmark.console import duration
+from benchmark.console import duration, rounded_duration, say
 from benchmark.execute.display import Display, Progress, describe
 
 
@@ -54,3 +54,21 @@ def test_time_left_after_a_resume_counts_this_session_only():
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.25 s"), (42, "42 s"), (119.6, "120 s"), (600, "10 min"), (6048, "101 min"),
+     (21312, "5.92 h")],
+)  # fmt: skip
+def test_duration_in_tables(seconds, text):
+    assert rounded_duration(seconds) == text
+
+
+def test_a_line_is_printed_as_it_is():
+    out = io.StringIO()
+    console = Console(file=out, width=20, force_terminal=True, color_system="standard")
+    line = "wrote [red]/a/b[/] 'x' 12 True and further than the console is wide"
+    say(console, line)
+    say(console, line, "yellow")
+    assert out.getvalue() == f"{line}\n\x1b[33m{line}\x1b[0m\n"

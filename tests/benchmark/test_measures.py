@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+from benchmark.console import rounded_duration
 from benchmark.evaluation import create_protocol, list_protocols
 from benchmark.evaluation.scoring import finish
-from benchmark.measures import COSTS, CURVES, MEASURES, METRICS, duration, texts
+from benchmark.measures import COSTS, CURVES, MEASURES, METRICS, texts
 from benchmark.report.operating import curve_numbers
 from tests.benchmark.report.test_report_sweep import CURVE
 from tests.e2e.commands import ROOT
@@ -83,7 +84,7 @@ def test_headings() -> None:
 def test_numbers_as_printed() -> None:
     metrics = {"iou": 0.71234, "pd": 1.0, "fa": 1.234e-5, "n_images": 86}
     assert texts(metrics, ("iou", "niou", "pd", "fa")) == ["IoU 71.23", "Pd 100.00", "Fa 12.34e-6"]
-    assert MEASURES["train_seconds"].digits(600.0) == duration(600.0) == "10 min"
+    assert MEASURES["train_seconds"].digits(600.0) == rounded_duration(600.0) == "10 min"
     assert MEASURES["parameters"].digits(4_066_000) == "4.07"
     assert MEASURES["iou"].signed(-0.0123) == "-1.23"
     assert MEASURES["fa"].signed(1e-6) == "+1.00"

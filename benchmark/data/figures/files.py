@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from benchmark.console import say
 from benchmark.errors import UserError
 from benchmark.figures.style import encode
 from benchmark.records.store import write_atomic
@@ -39,4 +40,4 @@ def write_png(figure: Figure, path: Path, console: Console) -> None:
 
 def say_written(path: Path, console: Console) -> None:
     """One line that a script can read."""
-    console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"wrote {path}")

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from benchmark.console import say
 from benchmark.data.figures.comparison import QUANTILES, Line
 from benchmark.data.figures.named_set import NamedSet
 from benchmark.data.figures.quantities import SUMMARY, quantiles
@@ -27,7 +28,7 @@ def print_summary(subject: NamedSet, console: Console) -> None:
     console.print()
     console.print(_quantile_table(subject), highlight=False)
     for note in subject.notes[:_MOST_NOTES]:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"note: {note}")
     if len(subject.notes) > _MOST_NOTES:
         console.print(f"and {len(subject.notes) - _MOST_NOTES} more notes of this kind")
 

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from benchmark.commands.listing import print_run
 from benchmark.errors import UserError
-from benchmark.measures import duration
 from benchmark.report import write_report
 from benchmark.report.captions import notes
 from benchmark.report.collect import collect
@@ -243,15 +242,6 @@ def test_terminal_keeps_names_and_ranked_numbers_at_any_width(
         for part in ("mshnet", "soft_iou", "72.00", "failed (1 of 3)", "oom (3 of 3)", "—"):
             assert part in text
     assert ("Not shown at this width" in text) == (width < 260)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.25, "0.25 s"), (42, "42 s"), (119.6, "120 s"), (600, "10 min"), (6048, "101 min"),
-     (21312, "5.92 h")],
-)  # fmt: skip
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_published_rows_for_known_data_sets_only() -> None:
