@@ -13,13 +13,16 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.environment import cpu_name
 from benchmark.errors import UserError, first_line
 from benchmark.execute.child import leave_with_parent, take_output
 from benchmark.execute.events import EventWriter
 from benchmark.networks.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from detectors.base import Detector
 
 
 def main() -> int:
@@ -60,35 +63,17 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
     """Fields of `Profile`; None if there is nothing to fold."""
     import torch
 
-    import datasets
-    import detectors
-    import losses
-    from benchmark.networks.cost import count_macs, count_parameters
+    from benchmark.networks.cost import count_parameters
     from benchmark.networks.torch_setup import describe, open_device
-    from benchmark.profiling.fuse import fold_batchnorm
     from benchmark.profiling.latency import PeakMemory, measure
-    from benchmark.registry import add_plugins
 
     send("phase", text="building")
     device = open_device(args.device, args.threads)
-    if args.plugins is not None:
-        add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
-    torch.manual_seed(0)
-    detector = detectors.create_detector(args.detector)
-    side, stride, least = args.side, detector.stride, detector.min_size
-    fits = -(-max(side, least) // stride) * stride
-    if side != fits:
-        more = f", {least} or more" if least > stride else ""
-        raise UserError(
-            f"--side {side}: {args.detector} needs a multiple of {stride}{more}, e.g. {fits}"
-        )
-    folded = None
-    if args.fused:
-        detector, count, total = fold_batchnorm(detector)
-        if not count:
-            return None
-        folded = f"{count} of {total}"
-
+    built = _build(args)
+    if built is None:
+        return None
+    detector, folded = built
+    side = args.side
     detector.to(device)
     memory = PeakMemory(device)
     latencies = []
@@ -107,11 +92,7 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
             ).model_dump(),
             send,
         )
-    try:
-        macs, _ = count_macs(args.detector, side)
-    except Exception as error:  # whatever a forward raises on the meta device; the times are left
-        print(f"MACs not counted: {type(error).__name__}: {error}", flush=True)
-        macs = None
+    macs = _macs(args.detector, side)
     return {
         "detector": args.detector,
         "parameters": count_parameters(detector),
@@ -131,6 +112,51 @@ def _measure(args: argparse.Namespace, send: EventWriter) -> dict[str, Any] | No
         "torch": torch.__version__,
         "deterministic": describe(device)["deterministic"],
     }
+
+
+def _build(args: argparse.Namespace) -> tuple[Detector, str | None] | None:
+    """The network as it is measured, and how many of its normalisations are folded.
+
+    Returns:
+        None if they should be folded and there are none.
+
+    Raises:
+        UserError: the network does not take the side.
+    """
+    import torch
+
+    import datasets
+    import detectors
+    import losses
+    from benchmark.profiling.fuse import fold_batchnorm
+    from benchmark.registry import add_plugins
+
+    if args.plugins is not None:
+        add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
+    torch.manual_seed(0)
+    detector = detectors.create_detector(args.detector)
+    side, stride, least = args.side, detector.stride, detector.min_size
+    fits = -(-max(side, least) // stride) * stride
+    if side != fits:
+        more = f", {least} or more" if least > stride else ""
+        raise UserError(
+            f"--side {side}: {args.detector} needs a multiple of {stride}{more}, e.g. {fits}"
+        )
+    if not args.fused:
+        return detector, None
+    detector, count, total = fold_batchnorm(detector)
+    return (detector, f"{count} of {total}") if count else None
+
+
+def _macs(detector: str, side: int) -> int | None:
+    """Multiply-accumulates of one image, or None and a line where they cannot be counted."""
+    from benchmark.networks.cost import count_macs
+
+    try:
+        return count_macs(detector, side)[0]
+    except Exception as error:  # whatever a forward raises on the meta device; the times are left
+        print(f"MACs not counted: {type(error).__name__}: {error}", flush=True)
+        return None
 
 
 def _unless_it_fails(

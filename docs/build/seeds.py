@@ -32,11 +32,13 @@ STD = stdev(IOU)
 
 def page() -> str:
     """`seeds.md`."""
-    low, high = std_interval(STD, len(IOU))
-    three = half_width(STD, 3)
+    sections = (_published, _one_method, _two_methods, _one_run_each, _what_to_do, _our_tables)
+    return "\n".join(section() for section in sections)
+
+
+def _published() -> str:
+    """The three runs."""
     spread = max(IOU) - min(IOU)
-    pd_std, pd = stdev(RUNS["Pd"]), mean(RUNS["Pd"]) / 100
-    by_images = 100 * (pd * (1 - pd) / TARGETS) ** 0.5
     published = table(
         ["seed", *(str(seed) for seed in SEEDS), "mean", "sample std"],
         (
@@ -45,30 +47,6 @@ def page() -> str:
             for name, values in RUNS.items()
         ),
     )  # fmt: skip
-    means = table(
-        ["n seeds", *map(str, COUNTS)],
-        (
-            ["mean known to ±", *(f"{half_width(STD, n):.1f}" for n in COUNTS)],
-            ["smallest difference seen", *(f"{detectable(STD, n):.1f}" for n in COUNTS)],
-            [
-                f"... if the std is {low:.1f}, the low end",
-                *(f"{detectable(low, n):.1f}" for n in COUNTS),
-            ],
-        ),
-    )
-    wrong = table(
-        ["true difference", *(f"{d:g}" for d in DIFFERENCES)],
-        (
-            *(
-                [
-                    f"worse method wins, {n} seed{'s' if n > 1 else ''} each",
-                    *(_percent(worse_wins(d, STD, n)) for d in DIFFERENCES),
-                ]
-                for n in LINES
-            ),
-            ["seeds each to see it", *(str(seeds_needed(d, STD)) for d in DIFFERENCES)],
-        ),
-    )
     return f"""\
 # What n seeds buy
 
@@ -86,7 +64,14 @@ follows as an example of the arithmetic, not as the spread of every method. A ta
 each method hides this: **two seeds of one method are {spread:.1f} points of IoU apart**.
 
 ![Seeds of one method, what n seeds tell, and how often the worse method wins](seeds.png)
+"""
 
+
+def _one_method() -> str:
+    """How well a mean is known."""
+    low, high = std_interval(STD, len(IOU))
+    three = half_width(STD, 3)
+    return f"""\
 ## One method: how well is its mean known?
 
 - The standard deviation of the three IoU is {STD:.2f} points. From three values it is itself hardly
@@ -95,7 +80,24 @@ each method hides this: **two seeds of one method are {spread:.1f} points of IoU
   {mean(IOU) + three:.1f}.
 - Whoever runs three seeds and prints the best one is, on average, {best_of_three(STD):.1f} points
   above the mean without having changed anything (3 s / (2 √π)).
+"""
 
+
+def _two_methods() -> str:
+    """Which difference is seen."""
+    low, high = std_interval(STD, len(IOU))
+    means = table(
+        ["n seeds", *map(str, COUNTS)],
+        (
+            ["mean known to ±", *(f"{half_width(STD, n):.1f}" for n in COUNTS)],
+            ["smallest difference seen", *(f"{detectable(STD, n):.1f}" for n in COUNTS)],
+            [
+                f"... if the std is {low:.1f}, the low end",
+                *(f"{detectable(low, n):.1f}" for n in COUNTS),
+            ],
+        ),
+    )
+    return f"""\
 ## Two methods: which difference can be seen?
 
 Points of IoU, for a standard deviation of {STD:.2f} in both methods:
@@ -107,7 +109,25 @@ true difference that a two-sample t test at 5 % finds in 80 % of cases with n se
 (noncentral t). The last line is the same for the smallest standard deviation that the three runs
 allow; for the largest, {high:.0f}, every difference would be {high / STD:.1f} times that for
 {STD:.2f}.
+"""
 
+
+def _one_run_each() -> str:
+    """How often the worse method wins."""
+    wrong = table(
+        ["true difference", *(f"{d:g}" for d in DIFFERENCES)],
+        (
+            *(
+                [
+                    f"worse method wins, {n} seed{'s' if n > 1 else ''} each",
+                    *(_percent(worse_wins(d, STD, n)) for d in DIFFERENCES),
+                ]
+                for n in LINES
+            ),
+            ["seeds each to see it", *(str(seeds_needed(d, STD)) for d in DIFFERENCES)],
+        ),
+    )
+    return f"""\
 ## One run each: how often does the worse method win?
 
 The mean of n seeds of a method that is truly worse by d points is the larger one with probability
@@ -117,7 +137,12 @@ The mean of n seeds of a method that is truly worse by d points is the larger on
 
 With one seed each, a method that is 1 point better loses {100 * worse_wins(1, STD, 1):.0f} of 100
 such comparisons; a coin loses 50. The last line: seeds that each method needs for 80 % power.
+"""
 
+
+def _what_to_do() -> str:
+    """What follows for a study."""
+    return f"""\
 ## What to do
 
 - Say how many seeds, and give mean and standard deviation, never the best.
@@ -128,7 +153,14 @@ such comparisons; a coin loses 50. The last line: seeds that each method needs f
 - The two-sample formulas take the runs of two methods as independent. Our seeds are paired: two
   losses see the same crops in the same order. If that makes runs of the same seed rise and fall
   together, their differences vary less than this; three seeds cannot show whether it does.
+"""
 
+
+def _our_tables() -> str:
+    """What our tables say of seeds and images."""
+    pd_std, pd = stdev(RUNS["Pd"]), mean(RUNS["Pd"]) / 100
+    by_images = 100 * (pd * (1 - pd) / TARGETS) ** 0.5
+    return f"""\
 ## How our tables use seeds and images
 
 **Mean ± sample standard deviation over seeds; bootstrap intervals over images.** They answer
