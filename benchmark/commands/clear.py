@@ -1,4 +1,4 @@
-"""Removing runs from the disk: those that failed, or a single one."""
+"""`clear`: removes runs from the disk, those that failed or a single one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,32 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from filelock import Timeout
 from rich.console import Console
 
+from benchmark.commands.options import out
 from benchmark.console import say
 from benchmark.errors import UserError
-from benchmark.records.store import RunFolder
+
+if TYPE_CHECKING:
+    from benchmark.records.store import RunFolder
 
 FAILED = "failed"
 """Stands for every run of one of these states."""
 STATES = ("failed", "oom", "diverged")
+
+
+def command(
+    what: Annotated[
+        str, typer.Argument(help="failed (also out of memory, diverged), or the id of a run")
+    ],
+    results: Annotated[Path, typer.Option(help="where runs are looked for")] = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Delete the folders of failed runs, or of one run, after showing them and asking."""
+    clear(what, results, yes, out)
 
 
 def clear(what: str, results: Path, yes: bool, console: Console) -> None:
@@ -74,6 +88,8 @@ def _run(run_id: str, results: Path) -> tuple[RunFolder, str]:
 
 
 def _folders(results: Path, run_id: str = "") -> list[RunFolder]:
+    from benchmark.records.store import RunFolder
+
     paths = results.glob(f"**/runs/*/*/seed*-{glob.escape(run_id)}*/")
     return [RunFolder(path) for path in sorted(paths)]
 
@@ -88,6 +104,8 @@ def _remove(folder: RunFolder) -> None:
     Raises:
         UserError: a run has begun there meanwhile.
     """
+    from filelock import Timeout
+
     try:
         with folder.lock().acquire(timeout=0):
             shutil.rmtree(folder.path)

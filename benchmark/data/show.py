@@ -1,4 +1,4 @@
-"""What `datasets show` and `datasets compare` do: read, measure, print, draw."""
+"""What `datasets show` does: read, measure, print, draw."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.data.figures.comparison import compare, to_csv
-from benchmark.data.figures.comparison_figure import comparison_figure
-from benchmark.data.figures.files import checked_output, say_written, write_png
+from benchmark.data.figures.files import checked_output, write_png
 from benchmark.data.figures.histograms import histogram_figure
 from benchmark.data.figures.named_set import read_set
 from benchmark.data.figures.sheet import contact_sheet
-from benchmark.data.figures.summary import print_comparison, print_summary
+from benchmark.data.figures.summary import print_summary
 from benchmark.figures.style import drawing
-from benchmark.records.store import write_atomic
 
 
 def show_set(text: str, root: Path | None, output: Path | None, console: Console) -> None:
@@ -37,30 +34,3 @@ def show_set(text: str, root: Path | None, output: Path | None, console: Console
         write_png(contact_sheet(subject), path, console)
         statistics = path.with_name(f"{path.stem}-statistics.png")
         write_png(histogram_figure(subject), statistics, console)
-
-
-def compare_sets(
-    first: str, second: str, root: Path | None, output: Path | None, console: Console
-) -> None:
-    """Print two sets side by side, and write the figure and the table.
-
-    Args:
-        first: `NAME` or `NAME@SPLIT`, see `read_set`.
-        second: likewise; the one that is compared with.
-        root: folder of the downloaded sets.
-        output: the figure, .png; the table goes beside it, as .csv.
-        console: where to print.
-
-    Raises:
-        UserError: see `read_set`; or the output is no .png.
-    """
-    checked_output(output, first)  # before the work
-    a, b = (read_set(text, root, console) for text in (first, second))
-    path = checked_output(output, f"{a.file_name}-vs-{b.file_name}")
-    lines = compare(a, b)
-    print_comparison(a, b, lines, console)
-    with drawing():
-        write_png(comparison_figure(a, b, lines), path, console)
-    table = path.with_suffix(".csv")
-    write_atomic(table, to_csv(a, b, lines))
-    say_written(table, console)

@@ -124,7 +124,9 @@ class Settings(_Strict):
     eval_every: int = Field(1, ge=1, description="validate every so many epochs")
     limit: int | None = Field(None, ge=2, description="use only the first images of each split")
     protocols: tuple[str, ...] = Field(
-        ("native",), min_length=1, description="scoring protocols, all of them: all"
+        ("native",),
+        min_length=1,
+        description="scoring rules, comma list or all (`list protocols` explains them)",
     )
     weights: str | None = Field(
         None, description="name and digest of the weights to start from; set by --weights"
@@ -177,15 +179,35 @@ TRAINING = (
 class Plan(_Strict):
     """What to run, and where; only `overrides` and `weights` reach a run's settings."""
 
-    preset: str = "quick"
-    recipe: str = Field("published", description="how to train; see `list recipes`")
-    detectors: tuple[str, ...] = ("all",)
-    losses: tuple[str, ...] = ("sls",)
-    datasets: tuple[str, ...] = ("synthetic",)
-    seeds: tuple[NonNegativeInt, ...] = Field((0,), description="one run per seed")
-    data_root: Path | None = None
-    output: Path
-    device: str = "auto"
+    preset: str = Field(
+        "quick",
+        description="what to run: quick, laptop, standard, published, ablation or a .yaml file "
+        "with these options as keys",
+    )
+    recipe: str = Field(
+        "published",
+        description="how to train: published (each detector's own), mshnet, basicirstd, ... or a "
+        ".yaml file; `list recipes` explains them",
+    )
+    detectors: tuple[str, ...] = Field(
+        ("all",),
+        description="names, comma lists, wildcards ('ms*'), all, baseline or classical; variants "
+        "and options behind a colon: acm:port, mshnet:scales=2",
+    )
+    losses: tuple[str, ...] = Field(
+        ("sls",), description="the same for losses; published: each detector's own"
+    )
+    datasets: tuple[str, ...] = Field(
+        ("synthetic",),
+        description="the same for datasets; sirst:idx_320 picks a split list, folder:PATH is your "
+        "own images and masks",
+    )
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), description="e.g. 0,1,2")
+    data_root: Path | None = Field(
+        None, description="folder with the downloaded datasets; or set IRSTD_DATA_ROOT"
+    )
+    output: Path = Field(description="default: results/<preset>")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:0,1")
     jobs_per_device: PositiveInt | Literal["auto"] = Field(
         1, description="runs at a time on each device; auto: as many as its memory holds, at most 4"
     )
@@ -207,10 +229,16 @@ class Plan(_Strict):
     )
     executor: str = Field("local", description="what starts the runs: local, on this machine")
     executor_options: dict[str, Any] = Field({}, description="settings of the executor, by name")
-    plugins: Path | None = None
-    weights: Path | None = None
-    allow_leakage: bool = Field(False, description="score images that were trained on, and say so")
-    profile: bool = True
+    plugins: Path | None = Field(None, description="folder with detectors or losses of your own")
+    weights: Path | None = Field(
+        None,
+        description="start from this checkpoint (one detector; official ones load as they are); "
+        "with --epochs 0 it is only scored",
+    )
+    allow_leakage: bool = Field(
+        False, description="score even images that were trained on; the tables mark it"
+    )
+    profile: bool = Field(True, description="measure each detector's latency after the runs")
     overrides: dict[str, dict[str, Any]] = Field(
         {}, description="settings of single detectors, over the preset's; by name"
     )

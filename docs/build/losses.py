@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
-from benchmark.console import say, with_progress
-from benchmark.errors import UserError
 from benchmark.figures.discs import (
     AREAS,
     DEEP,
@@ -26,140 +19,25 @@ from benchmark.figures.discs import (
     shifted_location,
     weight,
 )
-from benchmark.figures.discs import target as mask_of
+from benchmark.figures.loss_values import AREA, OFF, summaries
 from docs.build.protocols import table
-from losses import REGISTRY, create_loss, list_losses
+from losses import create_loss, list_losses
 
 SHOWN = ("sls", "sls_centroid", "soft_iou", "dice", "tversky", "nwd", "bce", "focal")
 """Losses of the figures. The halves of SLS have figures of their own."""
 PICTURES = ("losses_size.png", "losses_place.png", "losses_alpha.png", "losses_location.png")
-_AREA = 9
-_WIDE = 160  # columns of a terminal that the titles of papers fit into
-
-
-class Summary(NamedTuple):
-    """What the table says of a loss; the values are for one target of 9 px in 256 x 256."""
-
-    name: str
-    paper: str
-    over: str
-    perfect: float
-    empty: float
-    wrong: float
-
-
-def summaries(names: Sequence[str]) -> list[Summary]:
-    """Values past the warm-up at a perfect map, an empty one, and one 30 px off; logits +-20."""
-    mask = mask_of(_AREA)
-    off = mask_of(_AREA, MIDDLE[0] + 30, MIDDLE[1] + 30)
-    maps = [DEEP * (2 * m - 1) for m in (mask, torch.zeros_like(mask), off)]
-    found = []
-    for name in names:
-        loss = create_loss(name)
-        values = (loss(logits, mask, EPOCH).item() for logits in maps)
-        found.append(Summary(name, REGISTRY.get(name).info.paper, _over(loss), *values))
-    return found
-
-
-def _over(loss: torch.nn.Module) -> str:
-    """Found out: per image, if the loss of two images is the mean of their losses."""
-    target = torch.zeros(2, 1, 8, 8, dtype=torch.float64)
-    target[0, 0, 2:4, 2:4] = 1
-    logits = torch.linspace(-3, 2, 128, dtype=torch.float64).view(2, 1, 8, 8)
-    alone = [loss(z[None], t[None], EPOCH) for z, t in zip(logits, target, strict=True)]
-    same = torch.isclose(loss(logits, target, EPOCH), torch.stack(alone).mean(), rtol=1e-6)
-    return "image" if same else "batch"
-
-
-def print_losses(names: Sequence[str], console: Console) -> None:
-    """The table of the page, for a terminal."""
-    wide = console.width >= _WIDE  # else there is room for names and numbers only
-    shown = Table(box=SIMPLE_HEAD)
-    for column in ("loss", "paper", "per") if wide else ("loss", "per"):
-        shown.add_column(column, no_wrap=True)
-    for column in ("perfect", "empty", "30 px off"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for s in summaries(names):
-        facts = (s.name, s.paper, s.over) if wide else (s.name, s.over)
-        shown.add_row(*facts, *map(number, s[3:]))
-    console.print(shown)
-    console.print(
-        f"past the warm-up, one target of {_AREA} px in 256 x 256, logits of ±{DEEP:.0f}; "
-        "per: what a loss is averaged over"
-        + ("" if wide else "; papers: `list losses`, or a wider terminal"),
-        style="dim", highlight=False,
-    )  # fmt: skip
-
-
-def plot_losses(names: Sequence[str], file: Path, console: Console) -> None:
-    """Draw the curves of these losses, growing above moving.
-
-    Raises:
-        UserError: not a PNG file, more losses than looks, or no such folder.
-    """
-    # Here, not at the top: the table need not wait for matplotlib.
-    from benchmark.figures.losses import MOST, both_figure
-    from benchmark.figures.png import png
-    from benchmark.figures.style import drawing
-    from benchmark.records.store import write_atomic
-
-    if file.suffix.lower() != ".png":
-        raise UserError(f"--plot {file}: give the name of a .png file")
-    if not file.absolute().parent.is_dir():
-        raise UserError(f"--plot {file}: there is no such folder")
-    if len(names) > MOST:
-        raise UserError(f"--plot: {len(names)} losses, at most {MOST} can be told apart; --losses")
-    for name in with_progress(names, "losses", console):
-        for area in AREAS:
-            grow(name, area)
-            move(name, area)
-    with drawing():
-        write_atomic(file, png(both_figure(names)))
-    say(console, f"wrote {file}")
 
 
 def page() -> str:
     """The text of `docs/losses.md`."""
-    rows = [(f"`{s.name}`", s.paper, s.over, *map(number, s[3:])) for s in summaries(list_losses())]
-    listing = table(("loss", "paper", "per", "perfect", "empty", "30 px off"), rows)
-    lowest = {a: weight(a).alpha.min() for a in AREAS}
-    never = {a: a / (a + 4) for a in AREAS}
-    alphas = table(
-        ("target, px", *map(str, AREAS)),
-        [
-            ("lowest α for P/T from 0.01 to 100", *(f"{lowest[a]:.2f}" for a in AREAS)),
-            ("α for P → 0", *(f"{never[a]:.2f}" for a in AREAS)),
-            ("α for P = 100 T", *(f"{weight(a).alpha[-1]:.3f}" for a in AREAS)),
-        ],
-    )
-    far = (128.0, 128.0)
-    costs = table(
-        ("target, px", *map(str, AREAS)),
-        [
-            (
-                "3 px right and down, from the middle",
-                *(f"{shifted_location(a, MIDDLE, (3, 3)):.4f}" for a in AREAS),
-            ),
-            (
-                "the same, from (16, 16)",
-                *(f"{shifted_location(a, (16.0, 16.0), (3, 3)):.4f}" for a in AREAS),
-            ),
-            (
-                "from (64, 64) to (192, 192)",
-                *(f"{shifted_location(a, (64.0, 64.0), far):.4f}" for a in AREAS),
-            ),
-        ],
-    )
-    centroid = math.hypot(3, 3) / math.hypot(256, 256)
-    drift = table(
-        ("loss", *(f"{a} px" for a in AREAS)),
-        [(f"`{name}`", *(f"{_reach(name, a)}" for a in AREAS)) for name in SHOWN],
-    )
-    best = table(
-        ("loss", *(f"{a} px" for a in AREAS)),
-        [(f"`{name}`", *(f"{_best(name, a):.2f}" for a in AREAS)) for name in SHOWN],
-    )
-    value, raised = _without_target()
+    sections = (_all_losses, _growing, _moving, _weight, _place, _without_target)
+    return "\n".join(section() for section in sections)
+
+
+def _all_losses() -> str:
+    """The losses by name, with their values."""
+    rows = [(f"`{s.name}`", s.paper, s.over, *s.numbers) for s in summaries(list_losses())]
+    listing = table(("loss", "paper", "per", "perfect", "empty", f"{OFF} px off"), rows)
     return f"""\
 # Losses
 
@@ -169,12 +47,18 @@ two figures for losses of your choice.
 
 {listing}
 
-Values past the warm-up of SLS, for one target of {_AREA} px in 256 x 256 and logits of ±{DEEP:.0f}.
+Values past the warm-up of SLS, for one target of {AREA} px in 256 x 256 and logits of ±{DEEP:.0f}.
 Losses *per image* are means over the images of a batch; those *per batch* pool its pixels first,
 which lets large targets outweigh small ones; `focal:per_target_pixel=true` and
 `soft_iou:whole_batch=true` do so by choice. `dice_mshnet` costs about 1/3 at a perfect prediction:
 kept as released, not to be used.
+"""
 
+
+def _growing() -> str:
+    """Values and slopes while a disc grows on the target."""
+    best = _by_area(lambda name, area: f"{_best(name, area):.2f}")
+    return f"""\
 ## A disc that grows
 
 ![Loss and slope while a centred disc grows]({PICTURES[0]})
@@ -190,7 +74,13 @@ where each loss is least:
 - SLS prefers a somewhat smaller disc for small targets. Its slope beside the target's size is the
   steepest of the overlap losses there: the weight α makes the tip of α · IoU sharper.
 - `focal` and `bce` leave the axes on the right: they add up false pixels where the others saturate.
+"""
 
+
+def _moving() -> str:
+    """The same while it moves away."""
+    drift = _by_area(_reach)
+    return f"""\
 ## A disc that moves
 
 ![Loss and slope while a disc of the right size moves]({PICTURES[1]})
@@ -207,7 +97,20 @@ long run, but swings as the disc crosses the grid):
 - Cross entropy goes on a little longer, because the flank of the disc's logits is broad; what it
   does is to lower wrong pixels and raise right ones, not to move anything.
 - Only `nwd` has a slope that reaches far.
+"""
 
+
+def _weight() -> str:
+    """The weight of SLS by predicted over true size."""
+    alphas = table(
+        ("target, px", *map(str, AREAS)),
+        [
+            ("lowest α for P/T from 0.01 to 100", *(f"{weight(a).alpha.min():.2f}" for a in AREAS)),
+            ("α for P → 0", *(f"{a / (a + 4):.2f}" for a in AREAS)),
+            ("α for P = 100 T", *(f"{weight(a).alpha[-1]:.3f}" for a in AREAS)),
+        ],
+    )
+    return f"""\
 ## The weight of SLS is not monotone
 
 ![Weight of SLS, and its product with IoU]({PICTURES[2]})
@@ -221,7 +124,26 @@ sizes: strong for the smallest targets, faint for large ones.
 
 The product α · IoU, which the loss uses, still has its one maximum at P = T here, and falls on
 either side.
+"""
 
+
+def _place() -> str:
+    """The location term of SLS by shift and place."""
+    corner, quarter, far = (16.0, 16.0), (64.0, 64.0), (128.0, 128.0)
+    moves = (
+        ("3 px right and down, from the middle", MIDDLE, (3, 3)),
+        ("the same, from (16, 16)", corner, (3, 3)),
+        ("from (64, 64) to (192, 192)", quarter, far),
+    )
+    costs = table(
+        ("target, px", *map(str, AREAS)),
+        [
+            (text, *(f"{shifted_location(area, place, shift):.4f}" for area in AREAS))
+            for text, place, shift in moves
+        ],
+    )
+    centroid = math.hypot(3, 3) / math.hypot(256, 256)
+    return f"""\
 ## The place of SLS
 
 ![Location term by shift, and by place]({PICTURES[3]})
@@ -239,8 +161,14 @@ every target with the prediction within 8 px of it: steeper, but beyond that the
 
 In SLS the term acts more through the coarse outputs of a network with deep supervision: moving
 1 px from a quarter to three quarters of both sides costs {_coarse():.2f} on a map of 32 x 32, and
-{shifted_location(1, (64.0, 64.0), far):.4f} on 256 x 256.
+{shifted_location(1, quarter, far):.4f} on 256 x 256.
+"""
 
+
+def _without_target() -> str:
+    """What SLS makes of an image without target."""
+    value, raised = _sls_without_target()
+    return f"""\
 ## Images without target
 
 With a probability of 0.02 in all of 64 x 64 pixels, SLS in its main phase is {value:.2f}, and
@@ -250,9 +178,10 @@ the location term turns the predicted centre towards the top row. In the warm-up
 """
 
 
-def number(value: float) -> str:
-    """Three digits; what logits of +-20 leave of an exact 0 is 0."""
-    return "0" if value < 1e-7 else f"{value:.3g}"
+def _by_area(text: Callable[[str, int], str]) -> str:
+    """A table with a line for each loss of the figures, and a column for each area."""
+    rows = [(f"`{name}`", *(text(name, area) for area in AREAS)) for name in SHOWN]
+    return table(("loss", *(f"{area} px" for area in AREAS)), rows)
 
 
 def _best(name: str, area: int) -> float:
@@ -273,7 +202,7 @@ def _coarse() -> float:
     return create_loss("location")(100 * (2 * found - 1), true, EPOCH).item()
 
 
-def _without_target() -> tuple[float, float]:
+def _sls_without_target() -> tuple[float, float]:
     """SLS of a flat map where nothing is, and the percentage of pixels that its gradient raises."""
     logits = torch.full((1, 1, 64, 64), math.log(0.02 / 0.98), dtype=torch.float64)
     logits.requires_grad_()

@@ -296,7 +296,7 @@ def test_nothing_to_audit(tmp_path):
 
 
 def test_command_and_json(two_sets, capsys, monkeypatch):
-    monkeypatch.setattr("benchmark.commands.datasets.out", Console(width=100))
+    monkeypatch.setattr("benchmark.commands.datasets.audit.out", Console(width=100))
     out = two_sets / "audit.json"
     options = ["datasets", "audit", "sirst", "--data-root", str(two_sets), "--json", str(out)]
     assert main([*options, "--against", "all"]) == 0  # warnings are no errors

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
-from benchmark.errors import UserError
 from benchmark.evaluation import list_protocols
 from benchmark.figures import discs
 from benchmark.figures.losses import scale_figure
@@ -276,21 +275,3 @@ def test_the_weight_of_sls_comes_back_to_one() -> None:
     assert found == pytest.approx([0.68, 1, 0.78, 1], abs=0.005)
     # SLS-2 of the spec: a target of 9 px from a quarter to three quarters of 256 x 256
     assert discs.shifted_location(9, (64.0, 64.0), (128.0, 128.0)) == pytest.approx(0.371, abs=1e-3)
-
-
-def test_losses_command_tells_reductions_apart_and_refuses_bad_files(tmp_path: Path) -> None:
-    by_name = {s.name: s for s in losses.summaries(["soft_iou", "soft_iou_batch", "dice_mshnet"])}
-    assert [s.over for s in by_name.values()] == ["image", "batch", "image"]
-    assert by_name["dice_mshnet"].perfect == pytest.approx(1 - 19 / 28, abs=1e-4)
-    console = Console(file=io.StringIO(), width=200)
-    losses.print_losses(["soft_iou_batch"], console)
-    assert "batch" in console.file.getvalue()
-    for file, names, message in (
-        (tmp_path / "a.pdf", ["sls"], ".png"),
-        (tmp_path / "no" / "a.png", ["sls"], "no such folder"),
-        (tmp_path / "a.png", ["sls"] * 9, "at most 8"),
-    ):
-        with pytest.raises(UserError, match=message):
-            losses.plot_losses(names, file, console)
-    losses.plot_losses(["soft_iou"], tmp_path / "a.png", console)
-    assert (tmp_path / "a.png").stat().st_size > 10_000

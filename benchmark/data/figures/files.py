@@ -35,9 +35,4 @@ def write_png(figure: Figure, path: Path, console: Console) -> None:
         OSError: it cannot be written.
     """
     write_atomic(path, encode(figure, "png"))
-    say_written(path, console)
-
-
-def say_written(path: Path, console: Console) -> None:
-    """One line that a script can read."""
     say(console, f"wrote {path}")

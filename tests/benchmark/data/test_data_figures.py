@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 from rich.console import Console
 
-from benchmark.commands import others as commands
+from benchmark.commands import options
 from benchmark.commands.main import main
 from benchmark.data.figures.cells import around, chosen, window
 from benchmark.data.figures.named_set import read_set, split_name
@@ -73,7 +73,7 @@ def mixed(tmp_path):
 
 
 def run(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
-    monkeypatch.setattr(commands.out, "width", 200)
+    monkeypatch.setattr(options.out, "width", 200)
     code = main(["datasets", *map(str, arguments)])
     printed = capsys.readouterr()
     return code, printed.out, printed.err

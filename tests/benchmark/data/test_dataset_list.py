@@ -11,7 +11,7 @@ from tests.datasets.tiny import LAYOUTS, TRAIN, basicirstd, write_parts, write_s
 @pytest.fixture
 def listed(capsys, monkeypatch):
     """What the command says, one line per line of the table."""
-    monkeypatch.setattr("benchmark.commands.datasets.out", Console(width=400))
+    monkeypatch.setattr("benchmark.commands.datasets.list.out", Console(width=400))
     monkeypatch.delenv("IRSTD_DATA_ROOT", raising=False)
 
     def run(*arguments):

@@ -48,7 +48,7 @@ def manifest(tmp_path, monkeypatch):
     (folder / "sirst.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(datasets.manifest, "FOLDER", folder)
     monkeypatch.setattr(download, "WAIT", 0.001)
-    monkeypatch.setattr("benchmark.commands.datasets.out", Console(width=200))
+    monkeypatch.setattr("benchmark.commands.datasets.get.out", Console(width=200))
     monkeypatch.delenv("IRSTD_DATA_ROOT", raising=False)
     return folder
 

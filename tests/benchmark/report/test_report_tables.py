@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from benchmark.commands.listing import print_run
+from benchmark.commands.show import print_run
 from benchmark.errors import UserError
 from benchmark.report import write_report
 from benchmark.report.captions import notes

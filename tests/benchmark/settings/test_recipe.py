@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import detectors
-from benchmark.commands.listing import print_entry
+from benchmark.commands.show import print_entry
 from benchmark.errors import UserError
 from benchmark.plan.matrix import make_matrix
 from benchmark.report.collect import collect
@@ -171,7 +171,7 @@ def test_settings_that_make_up_a_recipe_are_settings():
 def test_show_knows_recipes_and_all_that_has_one_name():
     def shown(name):
         console = Console(width=200, file=io.StringIO())
-        assert print_entry(name, None, console)
+        assert print_entry(name, console)
         return console.file.getvalue()
 
     assert "epochs 18, batch_size 4" in shown("laptop")

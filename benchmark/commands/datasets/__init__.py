@@ -1,0 +1,1 @@
+"""What data there is, where to get it, what it looks like, and what is wrong with it."""

@@ -1,0 +1,30 @@
+"""`docs`: the computed pages of docs/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.commands.options import out
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="where to")] = Path("docs"),
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="folder with the real SIRST images; then the page on the synthetic set"),
+    ] = None,
+) -> None:
+    """Write the computed pages of docs/: protocols by eye, what seeds buy, losses.
+
+    With --data-root DIR instead the page that puts the synthetic set beside the SIRST images of
+    that folder: it is left alone without them (IRSTD_DATA_ROOT does not count here).
+    """
+    from docs.build import write_docs, write_synthetic
+
+    if data_root is None:
+        write_docs(folder, out)
+    else:
+        write_synthetic(folder, data_root, out)

@@ -1,0 +1,52 @@
+"""What several commands share: options, the console, and the plug-ins that they load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from benchmark.registry import Registry
+
+out = Console()
+
+WHICH = "Which network: a run, or a detector with weights"
+RUN = typer.Option(rich_help_panel=WHICH, help="a run's folder, its record.json, or its id")
+DETECTOR = typer.Option(rich_help_panel=WHICH, help="name, e.g. mshnet or acm:port")
+WEIGHTS = typer.Option(
+    rich_help_panel=WHICH, help="checkpoint; official ones (also MXNet .params) load as they are"
+)
+RESULTS = typer.Option(help="where to look for a run's id")
+DEVICE = typer.Option(help="auto, cpu, cuda or cuda:K")
+DATA_ROOT = typer.Option(help="folder with the downloaded data sets; or set IRSTD_DATA_ROOT")
+PLUGINS = typer.Option(help="folder with plug-ins to include")
+NAMED = "NAME, NAME:VARIANT or NAME:OPTION=VALUE; @SPLIT picks the part, e.g. sirst:idx_320@all"
+"""What names a part of a data set."""
+
+
+def registries() -> dict[str, Registry[Any]]:
+    """Detectors, losses and data sets by the plural of their kind."""
+    # Here, not at the top: --help need not wait until their folders are scanned.
+    import datasets
+    import detectors
+    import losses
+
+    return {
+        "detectors": detectors.REGISTRY,
+        "losses": losses.REGISTRY,
+        "datasets": datasets.REGISTRY,
+    }
+
+
+def load_plugins(folder: Path | None) -> None:
+    """Register what is in a folder of plug-ins, if there is one.
+
+    Raises:
+        UserError: see `benchmark.registry.load_plugins`.
+    """
+    from benchmark.registry import load_plugins as load
+
+    load(folder, list(registries().values()))
