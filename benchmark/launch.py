@@ -27,7 +27,8 @@ from benchmark.preflight.hours import learn
 from benchmark.preflight.show import describe_hours, print_outlook
 from benchmark.registry import load_plugins
 from benchmark.registry.names import short_dataset
-from benchmark.settings.config import Plan, build, check_values, read_preset, split_keys
+from benchmark.settings.layers import build, check_values, read_preset, split_keys
+from benchmark.settings.plan import Plan
 
 MORE_TO_DO = 75
 """Exit code of a run whose time was over before its cells were done: EX_TEMPFAIL, "try again"."""

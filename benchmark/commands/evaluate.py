@@ -18,8 +18,8 @@ def _truth(help_: str) -> Any:
     )
 
 
-def _called(help_: str, **limits: int) -> Any:
-    return typer.Option(rich_help_panel="How the tables call it", help=help_, **limits)
+def _called(help_: str, least: int | None = None) -> Any:
+    return typer.Option(rich_help_panel="How the tables call it", help=help_, min=least)
 
 
 def command(
@@ -44,7 +44,7 @@ def command(
     ] = "standard",
     name: Annotated[str | None, _called("detector; the folder's name by default")] = None,
     loss: Annotated[str, _called("what it was trained with")] = "external",
-    seed: Annotated[int, _called("seeds of a method share a mean", min=0)] = 0,
+    seed: Annotated[int, _called("seeds of a method share a mean", least=0)] = 0,
     recipe: Annotated[
         str, _called("to stand in the table of runs, what its title says, e.g. mshnet")
     ] = "external",

@@ -13,7 +13,9 @@ import typer
 
 from benchmark import __version__
 from benchmark.commands.options import out
-from benchmark.settings.config import ALIASES, Plan, Settings, parse_set
+from benchmark.settings.layers import ALIASES, parse_set
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 
 EPILOG = """
 [bold]Examples[/]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.environment import cpu_count, devices
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 
 MOST_PACKED = 4
 """Runs on a GPU with `--jobs-per-device auto`, where its memory allows; each wants a CPU core."""

@@ -21,7 +21,7 @@ from benchmark.execute.executors import Executor, Exit, Handle
 from benchmark.execute.task import Task
 from benchmark.measures import texts
 from benchmark.plan.matrix import Cell
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 
 START_SECONDS = 15.0
 """No run is started with less time than that left: it would not reach its first epoch."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.registry.names import short_dataset
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 
 ADDED_LATER = ("also", "select_by", "warm_loss", "warm_loss_share", "output_prior")
 """Settings that are no part of the identity while at their default: with them, what earlier code

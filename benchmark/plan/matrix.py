@@ -15,8 +15,10 @@ from benchmark.plan.job import Job
 from benchmark.records.store import RunFolder
 from benchmark.registry import Entry, Registry
 from benchmark.registry.info import DetectorInfo
-from benchmark.settings.config import TRAINING, Plan, Settings, check_values, resolve_settings
+from benchmark.settings.layers import check_values, resolve_settings
+from benchmark.settings.plan import Plan
 from benchmark.settings.recipe import read_recipe
+from benchmark.settings.settings import TRAINING, Settings
 
 NO_LOSS = "none"
 """The loss of a cell that is scored without training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 
 if TYPE_CHECKING:
     from datasets.base import Dataset

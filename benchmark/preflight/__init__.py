@@ -19,7 +19,7 @@ from benchmark.preflight.hours import Hours, estimate
 from benchmark.preflight.memory import check_memory
 from benchmark.preflight.site import Site
 from benchmark.preflight.speed import measured
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 
 
 @dataclass

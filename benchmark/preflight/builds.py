@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmark.execute.process import child_variables, describe_exit, last_line, start_child
 from benchmark.plan.job import Job
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 
 
 def check_builds(jobs: Sequence[Job], plan: Plan) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import detectors
 from benchmark.plan.job import Job
 from benchmark.registry.info import Cost
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 
 BYTES = 4
 """Of a weight."""

@@ -20,7 +20,8 @@ from benchmark.preflight.site import Site
 from benchmark.preflight.speed import Speed, keep, read_speed
 from benchmark.profiling.parent import profile_path
 from benchmark.records.record import Record, RecordError, read_record
-from benchmark.settings.config import Plan, Settings
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 
 START = 4.5
 """Seconds until a worker trains, and until it has left: mostly the import of torch."""

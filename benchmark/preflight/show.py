@@ -11,7 +11,7 @@ from benchmark.plan.matrix import Cell
 from benchmark.preflight import Outlook
 from benchmark.preflight.hours import Hours
 from benchmark.registry.names import short_dataset
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 
 
 def print_outlook(outlook: Outlook, cells: Sequence[Cell], plan: Plan, console: Console) -> None:

@@ -21,7 +21,7 @@ from benchmark.report.layout import (
 )
 from benchmark.report.looks import Line, Style
 from benchmark.report.model import Row, Run, Table
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 
 _IOU = MEASURES["iou"]
 _BAND = 0.13  # opacity of the seeds' band

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError, did_you_mean
-from benchmark.settings.config import TRAINING, check_values, read_yaml, split_keys
+from benchmark.settings.layers import check_values, read_yaml, split_keys
+from benchmark.settings.settings import TRAINING
 
 RECIPES = Path(__file__).parent / "recipes"
 PUBLISHED = "published"

@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from benchmark.networks.compute import Compute
 from benchmark.networks.torch_setup import configure
 from benchmark.records.store import RunFolder
-from benchmark.settings.config import Settings
 from benchmark.settings.recipe import read_recipe
+from benchmark.settings.settings import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin
 from benchmark.training.loop import Hooks, train

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from benchmark.errors import UserError
 from benchmark.execute.task import Task
 from benchmark.records.store import RunFolder
-from benchmark.settings.config import Plan, build
+from benchmark.settings.layers import build
+from benchmark.settings.plan import Plan
 
 
 class Exit(NamedTuple):

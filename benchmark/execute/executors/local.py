@@ -20,7 +20,7 @@ from benchmark.execute.process import child_variables, describe_exit, last_line,
 from benchmark.execute.task import Task
 from benchmark.records.record import RecordError, read_record
 from benchmark.records.store import RunFolder, write_atomic
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 
 PATIENCE = 40.0
 """Seconds that workers get to save what they have and leave; see `worker.PATIENCE`."""

@@ -14,7 +14,9 @@ import benchmark.launch
 from benchmark import commands
 from benchmark.commands import run
 from benchmark.commands.main import build_app, main
-from benchmark.settings.config import Plan, Settings, split_keys
+from benchmark.settings.layers import split_keys
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 from tests.e2e.commands import ROOT
 
 SHARED = {"entries", "main", "options", "run"}

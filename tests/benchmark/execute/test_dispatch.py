@@ -15,7 +15,8 @@ from benchmark.execute.executors import Exit, find_executor, list_executors
 from benchmark.plan.job import Job
 from benchmark.plan.matrix import Cell
 from benchmark.records.store import RunFolder
-from benchmark.settings.config import Plan, Settings
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 
 
 @dataclass

@@ -23,7 +23,7 @@ from benchmark.report.latex import latex
 from benchmark.report.layout import figure_title
 from benchmark.report.statistics_page import statistics_markdown
 from benchmark.report.tables import csv_text, markdown, print_tables
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 from datasets.base import Sample
 from datasets.hashes import image_hash
 from tests.benchmark.report.test_report_sweep import make_record, write

@@ -28,7 +28,7 @@ from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.report.panels import read_crops
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 from benchmark.training.stop import Stop
 from datasets.components import find_components
 from datasets.files import read_grey

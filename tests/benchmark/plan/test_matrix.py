@@ -15,7 +15,8 @@ from benchmark.preflight.disk import make_output
 from benchmark.records.record import Cell, Environment, Record, read_record
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.registry import Registry, add_plugins
-from benchmark.settings.config import Plan, Settings
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 

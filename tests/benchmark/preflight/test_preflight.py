@@ -27,7 +27,8 @@ from benchmark.preflight.site import Site
 from benchmark.preflight.speed import Speed, keep, measured
 from benchmark.preflight.speed_child import rates
 from benchmark.records.record import read_record
-from benchmark.settings.config import Plan, Settings
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 RECORDS = [

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.plan.job import Job
 from benchmark.registry.names import short_dataset
-from benchmark.settings.config import Settings
+from benchmark.settings.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from benchmark.errors import UserError
 from benchmark.plan.matrix import make_matrix
 from benchmark.report.collect import collect
 from benchmark.report.tables import markdown, print_tables
-from benchmark.settings.config import PRESETS, TRAINING, Plan, Settings, read_preset
+from benchmark.settings.layers import PRESETS, read_preset
+from benchmark.settings.plan import Plan
 from benchmark.settings.recipe import list_recipes, read_recipe
+from benchmark.settings.settings import TRAINING, Settings
 from tests.benchmark.report.test_report_sweep import make_record, write
 
 

@@ -3,9 +3,7 @@
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.settings.config import (
-    Plan,
-    Settings,
+from benchmark.settings.layers import (
     build,
     check_values,
     parse_set,
@@ -13,6 +11,8 @@ from benchmark.settings.config import (
     resolve_settings,
     split_keys,
 )
+from benchmark.settings.plan import Plan
+from benchmark.settings.settings import Settings
 
 
 def test_layers_win_in_order():
