@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -19,14 +18,11 @@ import torch
 import tests.bench
 from benchmark.environment import cpu_count, cpu_name
 from benchmark.errors import UserError
-from benchmark.networks.memory import KEEP_FREED
+from benchmark.networks.memory import keep_freed
 
 
 def main() -> int:
     """Run what the command line names; the exit code is 2 for a mistake in it."""
-    if not KEEP_FREED.items() <= os.environ.items():  # all candidates run as a worker does
-        command = [sys.executable, "-m", "tests.bench", *sys.argv[1:]]
-        os.execve(sys.executable, command, dict(os.environ) | KEEP_FREED)
     modules = {
         found.name: importlib.import_module(f"tests.bench.{found.name}")
         for found in pkgutil.iter_modules(tests.bench.__path__)
@@ -50,6 +46,8 @@ def main() -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this torch sees no GPU; use --device cpu")
 
+    if options.device == "cpu":
+        keep_freed()  # all candidates run as a worker does
     torch.set_num_threads(options.threads)
     device = torch.cuda.get_device_name() if options.device == "cuda" else cpu_name()
     print(f"{device}, {options.threads} CPU threads, torch {torch.__version__}\n")
