@@ -26,8 +26,9 @@ FLOORS = (
     ("benchmark.evaluation",),
     ("losses",),
     ("detectors", "datasets"),
+    ("benchmark.measures",),
     ("benchmark.records", "benchmark.registry", "benchmark.environment"),
-    ("benchmark.console", "benchmark.measures", "benchmark.install"),
+    ("benchmark.console", "benchmark.install"),
     ("benchmark.errors", "benchmark.warm_up", "benchmark"),
 )
 """Rooms, from the command line down: what is imported lies on a lower floor, or in the room."""
