@@ -29,7 +29,7 @@ import losses
 from benchmark.commands.main import main
 from benchmark.plan.job import Job
 from benchmark.preflight import builds_child
-from benchmark.settings.config import Plan
+from benchmark.settings.plan import Plan
 from tests.datasets.tiny import LAYOUTS, TEST, TRAIN, picture, target, write_pairs
 
 ROOT = Path(__file__).parents[2]
