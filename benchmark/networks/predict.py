@@ -9,7 +9,6 @@ OUTPUT/
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from benchmark.networks.memory import is_out_of_memory
 from benchmark.networks.overlay import Component, draw_overlay, measure
 from benchmark.networks.source import Source
 from benchmark.networks.torch_setup import NO_GPU, configure
+from benchmark.records.csv_writer import as_csv
 from benchmark.records.store import write_atomic
 from datasets.files import read_grey
 from detectors.base import Detector
@@ -97,7 +97,7 @@ def predict_files(
             picture = draw_overlay(image, mask, components)
             write_atomic(output / "overlay" / f"{path.stem}.png", _png(picture))
         rows += [(path.name, k, *_rounded(c)) for k, c in enumerate(components, start=1)]
-    write_atomic(table, _csv(rows))
+    write_atomic(table, as_csv(rows, ("image", "component", *Component._fields)))
     done = len(paths) - failed
     say(
         console,
@@ -244,14 +244,6 @@ def _png(array: np.ndarray) -> memoryview:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getbuffer()
-
-
-def _csv(rows: list[tuple[object, ...]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("image", "component", *Component._fields))
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _rounded(component: Component) -> list[object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from rich.text import Text
 
 from benchmark.console import say
 from benchmark.figures.wording import DASH, each
+from benchmark.records.csv_writer import as_csv
 from benchmark.records.record import Latency, Profile
 from benchmark.records.store import write_atomic
 
@@ -99,15 +98,10 @@ def csv_text(profiles: Sequence[Profile]) -> str:
             nested = isinstance(value, dict)
             line |= {f"{key}_{k}": v for k, v in value.items()} if nested else {key: value}
         published = profile.published
-        line["published_parameters_m"] = published.get("parameters", "")
-        line["published_flops_g"] = published.get("flops", "")
+        line["published_parameters_m"] = published.get("parameters")
+        line["published_flops_g"] = published.get("flops")
         lines.append(line)
-    text = io.StringIO()
-    fullest = max(lines, key=len)  # only some may have a graph
-    writer = csv.DictWriter(text, list(fullest), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    return as_csv(lines, list(max(lines, key=len)))  # only some may have a graph
 
 
 def _rich_table(profiles: Sequence[Profile], console: Console) -> Table:

@@ -9,8 +9,6 @@ and on the same test images; what other images would change is in `significance`
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,11 +16,16 @@ from dataclasses import dataclass
 
 from benchmark.figures.wording import DASH
 from benchmark.measures import MEASURES, Measure
+from benchmark.records.csv_writer import as_csv
 from benchmark.report.model import Collection, Row, Table
 from benchmark.report.power import half_width, pairs_needed
 
 _SHOWN = tuple(MEASURES[key] for key in ("iou", "pd", "fa"))
 _FIRST = "sls"
+_CSV_COLUMNS = (
+    "dataset", "protocol", "recipe", "selection", "at", "detector", "first", "second", "metric",
+    "difference", "low", "high", "seeds", "n", "collapsed",
+)  # fmt: skip
 
 
 def _units() -> str:
@@ -66,6 +69,11 @@ class Gap:
         return half_width(statistics.stdev(self.values), n) if n > 1 and self.firm else None
 
     @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The interval."""
+        return None if self.half is None else (self.mean - self.half, self.mean + self.half)
+
+    @property
     def told_apart(self) -> bool:
         """Whether the interval leaves out 0."""
         return self.half is not None and abs(self.mean) > self.half
@@ -73,10 +81,9 @@ class Gap:
     def text(self, measure: Measure) -> str:
         """Mean and interval as printed."""
         mean = _signed(measure, self.mean)
-        if self.half is None:
+        if self.bounds is None:
             return mean
-        bounds = (_signed(measure, self.mean + side * self.half) for side in (-1, 1))
-        return f"{mean} [{', '.join(bounds)}]"
+        return f"{mean} [{', '.join(_signed(measure, bound) for bound in self.bounds)}]"
 
     def remedy(self) -> str:
         """How many seeds would tell the two apart if they are what these seeds say."""
@@ -193,27 +200,17 @@ def body(comparison: Comparison) -> list[list[str]]:
 
 def losses_csv(collection: Collection) -> str:
     """One line a contrast and metric, fractions at full precision; "" where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ("dataset", "protocol", "recipe", "selection", "at", "detector", "first", "second",
-         "metric", "difference", "low", "high", "seeds", "n", "collapsed")
-    )  # fmt: skip
-    count = 0
+    rows = []
     for table in collection.tables:
         head = (table.heading, table.protocol, table.recipe, table.selection,
-                table.at.text if table.at else "")  # fmt: skip
+                table.at and table.at.text)  # fmt: skip
         for contrast in compare_losses(table).contrasts:
             names = contrast.where, contrast.first, contrast.second
             tail = (" ".join(map(str, contrast.seeds)), len(contrast.seeds),
                     "; ".join(contrast.collapsed))  # fmt: skip
             for key, gap in contrast.gaps.items():
-                count += 1
-                bounds = ("", "")
-                if gap.half is not None:
-                    bounds = (repr(gap.mean - gap.half), repr(gap.mean + gap.half))
-                writer.writerow((*head, *names, key, repr(gap.mean), *bounds, *tail))
-    return text.getvalue() if count else ""
+                rows.append((*head, *names, key, gap.mean, *(gap.bounds or (None, None)), *tail))
+    return as_csv(rows, _CSV_COLUMNS) if rows else ""
 
 
 def _contrast(where: str, first: Row, second: Row) -> Contrast:

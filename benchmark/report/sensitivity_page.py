@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmark.figures.wording import DASH
 from benchmark.measures import MEASURES
+from benchmark.records.csv_writer import as_csv
 from benchmark.report.captions import title
 from benchmark.report.columns import label_titles, labels
 from benchmark.report.model import Collection, Summary, Table
@@ -163,13 +162,7 @@ def sensitivity_csv(collection: Collection) -> str:
     lacks the number.
     """
     lines = [line for table in collection.tables for line in _csv_lines(table)]
-    if not lines:
-        return ""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    writer.writerows(lines)
-    return text.getvalue()
+    return as_csv(lines, _CSV_COLUMNS) if lines else ""
 
 
 def _csv_lines(table: Table) -> Iterator[tuple[object, ...]]:

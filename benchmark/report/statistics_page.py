@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from benchmark.figures.wording import DASH
 from benchmark.measures import Measure
+from benchmark.records.csv_writer import as_csv
 from benchmark.report.captions import title
 from benchmark.report.columns import label_titles, labels
 from benchmark.report.model import Collection, Comparison, Row, Table
@@ -14,6 +12,10 @@ from benchmark.report.significance import RANKED, TESTED, rankings
 from benchmark.report.tables import markdown_cell
 
 _MANY = 45  # pairs of ten methods; more are left to the file
+_CSV_COLUMNS = (
+    "dataset", "protocol", "recipe", "selection", "metric", "first", "second", "difference", "p",
+    "p_holm", "seeds_first_better", "seeds_paired",
+)  # fmt: skip
 
 
 def statistics_markdown(collection: Collection) -> str:
@@ -43,22 +45,18 @@ def statistics_markdown(collection: Collection) -> str:
 
 def pairs_csv(collection: Collection) -> str:
     """One line a pair of methods and metric; "" where nothing was compared."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ("dataset", "protocol", "recipe", "selection", "metric", "first", "second", "difference",
-         "p", "p_holm", "seeds_first_better", "seeds_paired")
-    )  # fmt: skip
-    count = 0
-    for table in collection.tables:
-        for key, pairs in table.study.comparisons.items():
-            for pair in pairs:
-                count += 1
-                names = _method(pair.first), _method(pair.second)
-                head = (table.heading, table.protocol, table.recipe, table.selection, key)
-                numbers = repr(pair.difference), repr(pair.p), repr(pair.adjusted)
-                writer.writerow((*head, *names, *numbers, *(pair.seeds_won or ("", ""))))
-    return text.getvalue() if count else ""
+    rows = [
+        (
+            table.heading, table.protocol, table.recipe, table.selection, key,
+            _method(pair.first), _method(pair.second),
+            *map(repr, (pair.difference, pair.p, pair.adjusted)),  # one not defined reads nan
+            *(pair.seeds_won or (None, None)),
+        )
+        for table in collection.tables
+        for key, pairs in table.study.comparisons.items()
+        for pair in pairs
+    ]  # fmt: skip
+    return as_csv(rows, _CSV_COLUMNS) if rows else ""
 
 
 def _intervals(table: Table) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from operator import attrgetter
 
@@ -14,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.measures import Measure
+from benchmark.records.csv_writer import as_csv
 from benchmark.report.captions import CURVE_CAPTION, caption, notes, title
 from benchmark.report.columns import (
     COLUMNS,
@@ -212,13 +211,8 @@ def csv_text(collection: Collection) -> str:
         "failed", "oom", "diverged", "collapsed", "no_comparison",
     ]  # fmt: skip
     tail = [*_OVER.values(), "macs_input", "numeric_precision", "device", *_MEASURED]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*head, *numbers, *tail], lineterminator="\n", restval="")
-    writer.writeheader()
-    for table in collection.tables:
-        for row in table.rows:
-            writer.writerow(_csv_row(table, row))
-    return text.getvalue()
+    rows = [_csv_row(table, row) for table in collection.tables for row in table.rows]
+    return as_csv(rows, [*head, *numbers, *tail])
 
 
 def _csv_names(column: Measure) -> tuple[str, ...]:
@@ -233,17 +227,17 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
     trouble = row.trouble()
     line: dict[str, object] = {
         "dataset": table.dataset, "split": table.split,
-        "test_images": next((r.data.test_images for r in records if r.data), ""),
+        "test_images": next((r.data.test_images for r in records if r.data), None),
         "protocol": table.protocol, "protocol_version": table.version, "recipe": table.recipe,
-        "selection": table.selection, "at": table.at.text if table.at else "",
+        "selection": table.selection, "at": table.at and table.at.text,
         "leaked_test_images": max((len(r.data.leaked) for r in records if r.data), default=0),
         "detector": row.detector, "loss": row.loss, "settings": row.variant_text,
-        "epochs": row.runs[0].settings.get("epochs", ""),
+        "epochs": row.runs[0].settings.get("epochs"),
         "seeds": " ".join(str(run.record.cell.seed) for run in row.done), "n": len(row.done),
         "failed": trouble.get("failed", 0), "oom": trouble.get("oom", 0),
         "diverged": trouble.get("diverged", 0), "collapsed": len(row.collapsed),
         "no_comparison": " ".join(table.incomparable),
-        "macs_input": next((r.cost.macs_input for r in records if r.cost), ""),
+        "macs_input": next((r.cost.macs_input for r in records if r.cost), None),
         "numeric_precision": row.runs[0].settings["precision"],
         "device": "; ".join(dict.fromkeys(r.environment.device for r in records)),
     }  # fmt: skip
@@ -252,13 +246,12 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         if number in intervals:
             line |= {f"{key}_low": repr(float(intervals[number].low))}
             line |= {f"{key}_high": repr(float(intervals[number].high))}
-    line |= {_OVER[rule]: repr(gain.mean) for rule, gain in row.iou_over.items()}
+    line |= {_OVER[rule]: gain.mean for rule, gain in row.iou_over.items()}
     for column in (*COLUMNS, *CURVE_COLUMNS):
         summary = row.summary(column.key)
         if summary is not None:
             whole = column.key == "train_images" and summary.mean.is_integer()
-            mean = repr(int(summary.mean) if whole else summary.mean)
-            values = (mean, "" if summary.std is None else repr(summary.std))
+            values = (int(summary.mean) if whole else summary.mean, summary.std)
             line |= dict(zip(_csv_names(column), values, strict=False))
     if row.profile is not None:
         line |= {name: attrgetter(path)(row.profile) for name, path in _MEASURED.items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 
 from benchmark.data.figures.named_set import NamedSet
@@ -15,6 +13,7 @@ from benchmark.data.figures.quantities import (
     overlap_of,
     quantiles,
 )
+from benchmark.records.csv_writer import as_csv
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -55,15 +54,13 @@ def compare(a: NamedSet, b: NamedSet) -> dict[str, Line]:
 
 def to_csv(a: NamedSet, b: NamedSet, lines: dict[str, Line]) -> str:
     """The lines as a table; an empty cell is a number that is not known."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     heads = [f"{s.label} {100 * at:g} %" for s in (a, b) for at in QUANTILES]
-    writer.writerow(["quantity", "unit", "overlap", "ceiling", *heads])
+    rows = []
     for key, line in lines.items():
         numbers = [line.overlap, line.ceiling, *_filled(line.a), *_filled(line.b)]
-        cells = ["" if x is None or x != x else f"{x:.4g}" for x in numbers]
-        writer.writerow([key, line.quantity.unit, *cells])
-    return text.getvalue()
+        cells = [None if x is None or x != x else f"{x:.4g}" for x in numbers]
+        rows.append([key, line.quantity.unit, *cells])
+    return as_csv(rows, ["quantity", "unit", "overlap", "ceiling", *heads])
 
 
 def _filled(values: list[float]) -> list[float | None]:

@@ -283,9 +283,9 @@ def test_first_output_needs_neither_torch_nor_a_plotting_library(tmp_path: Path)
     code = (
         "import io, sys; from pathlib import Path; from rich.console import Console\n"
         "from benchmark.report.collect import collect; from benchmark.report.latex import latex\n"
-        "from benchmark.report.tables import csv_text, markdown, print_tables\n"
+        "from benchmark.report.tables import markdown, print_tables\n"
         "found = collect(Path(sys.argv[1])); print_tables(found, Console())\n"
-        "csv_text(found), latex(found), markdown(found, [], '')\n"
+        "latex(found), markdown(found, [], '')\n"
         "slow = {'torch', 'matplotlib', 'seaborn', 'pandas', 'scipy.stats'} & set(sys.modules)\n"
         "assert not slow, slow\n"
     )
