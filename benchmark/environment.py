@@ -49,13 +49,11 @@ def cpu_computes_bf16() -> bool:
 
 def host_memory() -> int | None:
     """Memory with swap that this process may use, bytes; None where that cannot be told."""
+    import psutil  # here: not every command asks for it
+
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        sizes = {key: value.split()[0] for key, _, value in (line.partition(":") for line in lines)}
-        limits = [1024 * (int(sizes["MemTotal"]) + int(sizes["SwapTotal"]))]
-    except (OSError, LookupError, ValueError):
-        with suppress(AttributeError, ValueError, OSError):
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        limits = [psutil.virtual_memory().total + psutil.swap_memory().total]
+    except (OSError, RuntimeError, psutil.Error):
         return None
     for path in _cgroup_limits():
         with suppress(OSError, ValueError):  # not there, or "max"

@@ -15,6 +15,9 @@ from benchmark.environment import ROOT, device_environment
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Bounds of the thread pools that libraries make for themselves, as large as the machine."""
 
+STOPPED = (1,) if sys.platform == "win32" else (-signal.SIGTERM, -signal.SIGKILL)
+"""Exit codes of a process that was ended by `terminate` or `kill`."""
+
 
 def child_variables(device: str, threads: int) -> dict[str, str]:
     """What a process that works on `device` (`cpu` or `cuda:K`) with `threads` threads on the CPU
@@ -54,6 +57,7 @@ def start_child(
         | dict(variables),
         cwd=ROOT,  # a folder `datasets` where the user is must not shadow ours
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
     )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +27,7 @@ from benchmark.execute.untrained import untrained
 from benchmark.networks.compute import Compute, resolve_precision
 from benchmark.networks.cost import count_macs, count_parameters
 from benchmark.networks.inference import Predictor
-from benchmark.networks.memory import give_back
+from benchmark.networks.memory import give_back, peak_resident
 from benchmark.networks.torch_setup import describe
 from benchmark.plan.job import Job
 from benchmark.records.record import Cost, Data, Environment, Selected
@@ -342,7 +340,4 @@ def reserved_memory(device: torch.device) -> int | None:
 
 def _peak_memory(device: torch.device) -> int:
     """Largest memory of this process so far, bytes: on the GPU, or resident in the host."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_resident()

@@ -1,4 +1,4 @@
-"""The memory of a worker: what becomes of what torch frees (glibc only), and when it runs out."""
+"""The memory of a worker: its peak, what becomes of what torch frees (glibc only), its end."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, kind)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
+
+
+def peak_resident() -> int:
+    """Largest resident memory of this process so far, bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def keep_freed() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.networks.memory import give_back
+from benchmark.networks.memory import give_back, peak_resident
 from benchmark.records.record import Latency
 from datasets.scenes.difficulty import LEVELS
 from datasets.scenes.scene import make_scene
@@ -187,11 +185,10 @@ def _reset_high_water() -> None:
 def _high_water() -> int:
     """Largest resident memory of this process, bytes.
 
-    Linux hands `ru_maxrss` on from the parent to the child, so it is asked elsewhere there.
+    Linux hands the peak on from the parent to the child, so it is asked elsewhere there.
     """
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return peak_resident()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,6 +43,8 @@ from benchmark.registry.info import PublishedCost
 
 PATIENCE = 10.0
 """Seconds that a process gets to leave after its standard input was closed."""
+_BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
+"""Kinds of a core's time in which it computes; guests' time is in that of users."""
 NOTICEABLE = 0.25
 """Use of the CPU by others that is worth a warning, in cores."""
 
@@ -258,7 +260,7 @@ def _run(
 
 
 class Bystanders:
-    """Watches what processes other than this one and its children use of the CPU (Linux).
+    """Watches what processes other than this one and its children use of the CPU.
 
     Args:
         gpu: the UUID of a GPU, to be told of processes that compute there, too.
@@ -303,25 +305,26 @@ class Bystanders:
     @staticmethod
     def _others() -> float | None:
         busy = _busy_seconds()
-        if busy is None:
+        if busy is None or sys.platform == "win32":  # there ended children are not counted
             return None
-        used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return busy - sum(u.ru_utime + u.ru_stime for u in used)
+        own = os.times()
+        return busy - (own.user + own.system + own.children_user + own.children_system)
 
 
 def _busy_seconds() -> float | None:
     """Time that the cores this process may use were busy since the system started, summed."""
+    import psutil  # here: the commands' help and lists do without
+
     try:
-        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
-        cores = {f"cpu{k}" for k in os.sched_getaffinity(0)}
-    except (OSError, AttributeError):
+        times = psutil.cpu_times(percpu=True)
+    except (OSError, psutil.Error):
         return None
-    busy = 0
-    for name, *fields in map(str.split, lines):
-        if name in cores:
-            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-            busy += user + nice + system + irq + softirq + steal
-    return busy / os.sysconf("SC_CLK_TCK")
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(times))
+    if len(cores) < len(times):
+        if max(cores) >= len(times):  # some are switched off, so places in the list say nothing
+            return None
+        times = [times[core] for core in cores]
+    return sum(getattr(core, kind, 0.0) for core in times for kind in _BUSY)
 
 
 def _slug(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -16,7 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.execute.cards import Card, Demand, make_cards, threads_of_a_run
 from benchmark.execute.events import parse_event
 from benchmark.execute.executors import Exit
-from benchmark.execute.process import child_variables, describe_exit, last_line, start_child
+from benchmark.execute.process import (
+    STOPPED,
+    child_variables,
+    describe_exit,
+    last_line,
+    start_child,
+)
 from benchmark.execute.task import Task
 from benchmark.records.record import RecordError, read_record
 from benchmark.records.store import RunFolder, write_atomic
@@ -224,7 +229,7 @@ def _needs_of_records(output: Path) -> dict[tuple[Any, ...], int]:
 
 def _end(worker: Worker, code: int) -> tuple[str, str]:
     """Status and message of a worker that has told nothing itself."""
-    if worker.asked and code in (-signal.SIGTERM, -signal.SIGKILL):
+    if worker.asked and code in STOPPED:
         return "interrupted", "stopped"
     if code < 0:
         return "interrupted", f"{describe_exit(code)}; run the same command again to resume"

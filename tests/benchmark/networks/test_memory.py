@@ -7,10 +7,12 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
+import psutil
 import pytest
 import torch
 
-from benchmark.networks.memory import is_out_of_memory
+from benchmark.networks.memory import is_out_of_memory, peak_resident
 from tests.e2e.commands import ROOT
 
 SCRIPT = """
@@ -106,3 +108,12 @@ print(is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("CUDA out o
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == ["True", "True", "False", "False"]
+
+
+def test_the_peak_is_in_bytes_and_never_falls():
+    before = peak_resident()
+    values = np.ones(20_000_000)
+    now = psutil.Process().memory_info().rss
+    del values
+    # the counters of the system lag behind by some pages a thread
+    assert max(before, now - 2**22) <= peak_resident() < psutil.virtual_memory().total

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -387,6 +388,28 @@ def test_own_children_are_no_bystanders() -> None:
     busy = module._busy_seconds() - own
     assert busy > 0.2
     assert module.Bystanders._others() - before < busy - 0.1
+
+
+@pytest.mark.parametrize(("cores", "busy"), [({0, 1}, 12 + 2), ({1}, 2), ({0}, 12), ({2}, None)])
+def test_busy_time_is_that_of_the_cores_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, cores: set[int], busy: float | None
+) -> None:
+    idle = {"idle": 50.0, "iowait": 60.0, "guest": 1.0, "guest_nice": 1.0}
+    kinds = dict(zip(("user", "nice", "system", "irq", "softirq", "steal"), [2.0] * 6, strict=True))
+    times = [SimpleNamespace(**kinds, **idle), SimpleNamespace(user=2.0, **idle)]
+    monkeypatch.setattr("psutil.cpu_times", lambda percpu: times)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: cores, raising=False)
+    assert module._busy_seconds() == busy
+
+
+def test_busy_time_is_that_of_the_system() -> None:
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        pytest.skip("the system does not tell")
+    lines = (line.split() for line in stat.read_text().splitlines())
+    cores = {f"cpu{k}" for k in os.sched_getaffinity(0)}
+    ticks = sum(sum(map(int, (*f[:3], *f[5:8]))) for name, *f in lines if name in cores)
+    assert module._busy_seconds() == pytest.approx(ticks / os.sysconf("SC_CLK_TCK"), abs=5)
 
 
 def test_measuring_ends_with_its_parent(plugins: Path, tmp_path: Path) -> None:
