@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,9 +18,12 @@ from benchmark.errors import UserError
 from benchmark.registry import Entry as RegistryEntry
 from benchmark.registry.info import DatasetInfo
 from datasets.archive import ArchiveError, unpack
-from datasets.download import ResumingDownloader
+from datasets.download import Report, download
 from datasets.layouts import Layout, find_places, some
 from datasets.manifest import Entry, problems, read_manifest
+
+_UNFINISHED = ("downloaded", "unpacked")
+"""Folders within the working folder that no other attempt can use."""
 
 
 def get_dataset(name: str, root: Path | None, url: str | None, console: Console) -> int:
@@ -143,21 +144,27 @@ def _any(folder: Path, names: Sequence[str], end: str = "") -> str:
 def _alone(work: Path) -> Iterator[None]:
     """The working folder, for this process only (a killed one leaves no lock).
 
-    It is removed at the end, unless something failed and it holds what the next attempt can use.
+    It is removed at the end, unless something failed and it holds an archive to be looked at.
     """
     work.mkdir(exist_ok=True)
     try:
         with FileLock(work / "lock", timeout=0):
+            _clear(work)  # of what a killed process has left
             finished = False
             try:
                 yield
                 finished = True
             finally:
-                shutil.rmtree(work / "unpacked", ignore_errors=True)
+                _clear(work)
                 if finished or {p.name for p in work.iterdir()} <= {"lock"}:
                     shutil.rmtree(work)
     except Timeout:
         raise UserError(f"{work}: another `datasets get` is at work here; wait for it") from None
+
+
+def _clear(work: Path) -> None:
+    for name in _UNFINISHED:
+        shutil.rmtree(work / name, ignore_errors=True)
 
 
 def _existing(root: Path, target: Path, layout: Layout, files: Sequence[Entry]) -> Path | None:
@@ -178,33 +185,27 @@ def _fetch(url: str, work: Path, size: int, console: Console) -> Path:
         if not file.is_file():
             raise UserError(f"--url {url}: no such file, and no address (http://, https://)")
         return file
-    import pooch
-
-    pooch.get_logger().setLevel(logging.WARNING)
     _say(console, f"downloading {url}")
-    with _progress(size, console) as (report, say):
-        downloader = ResumingDownloader(work / "archive.zip.part", report, say)
-        # its files are checked, not the archive: see datasets/manifest.py
-        return Path(pooch.retrieve(url, None, "archive.zip", work, downloader=downloader))
+    archive = work / "downloaded" / "archive.zip"
+    archive.parent.mkdir()
+    with _progress(size, console) as report:
+        download(url, archive, report)
+    return archive
 
 
 @contextmanager
-def _progress(
-    size: int, console: Console
-) -> Iterator[tuple[Callable[[int, int | None], None], Callable[[str], None]]]:
-    """Two functions for the downloader: a bar in a terminal and lines elsewhere; and words.
+def _progress(size: int, console: Console) -> Iterator[Report]:
+    """What shows the progress of a download: a bar in a terminal and lines elsewhere.
 
     Args:
         size: bytes of the unpacked files, an estimate where the server does not say.
         console: where to.
     """
-
-    say = partial(_say, console)
     if console.is_terminal:
         columns = (TextColumn("  "), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("", total=size)
-            yield lambda done, total: bar.update(task, completed=done, total=total or size), say
+            yield lambda done, total: bar.update(task, completed=done, total=total or size)
         return
     said = time.monotonic()
 
@@ -212,14 +213,15 @@ def _progress(
         nonlocal said
         if time.monotonic() - said >= PLAIN_EVERY:
             said = time.monotonic()
-            say(f"{done / 1e6:.1f} of {'about ' * (total is None)}{(total or size) / 1e6:.1f} MB")
+            about = "about " * (total is None)
+            _say(console, f"{done / 1e6:.1f} of {about}{(total or size) / 1e6:.1f} MB")
 
-    yield line, say
+    yield line
 
 
 def _keep(archive: Path, work: Path) -> str:
     """What becomes of a bad archive: the user's own stays, a downloaded one steps aside."""
-    if archive.parent != work.resolve():
+    if work not in archive.parents:
         return "nothing was changed"
     rejected = archive.replace(work / "rejected.zip")
     return f"it is kept as {rejected}, and the next attempt downloads it anew"

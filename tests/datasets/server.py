@@ -1,4 +1,4 @@
-"""A server on localhost that breaks as real ones do."""
+"""A server on localhost that breaks as real ones do, and a disk that is full."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pooch
+import pytest
 
 
 @dataclass
@@ -15,24 +19,20 @@ class Behaviour:
 
     Attributes:
         content: the file, at any path.
-        ranges: whether it sends parts.
-        etag: version of the file; None sends none.
         cuts: bytes after which the first, second, ... connection is closed.
         statuses: codes with which the first, second, ... request is refused.
         announce: whether it says the file's size.
         pause: waited after every KiB, seconds.
-        asked: the headers of every request.
+        asked: the path and the headers of every request.
         stop: ends what is being sent.
     """
 
     content: bytes
-    ranges: bool = True
-    etag: str | None = '"v1"'
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     announce: bool = True
     pause: float = 0.0
-    asked: list[dict[str, str]] = field(default_factory=list)
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -41,30 +41,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         does = self.behaviour
-        does.asked.append({k.lower(): v for k, v in self.headers.items()})
+        does.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
         if does.statuses:
             self.send_error(does.statuses.pop(0))
             return
-        size, start = len(does.content), 0
-        wanted = self.headers.get("Range")
-        if wanted and does.ranges and self.headers.get("If-Range", does.etag) == does.etag:
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        if start and start >= size:
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{size}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        size = len(does.content)
+        self.send_response(200)
         if does.announce:
-            self.send_header("Content-Length", str(size - start))
-        if does.etag:
-            self.send_header("ETag", does.etag)
+            self.send_header("Content-Length", str(size))
         self.end_headers()
-        end = start + does.cuts.pop(0) if does.cuts else size
-        for at in range(start, min(end, size), 1024):
+        end = does.cuts.pop(0) if does.cuts else size
+        for at in range(0, min(end, size), 1024):
             self.wfile.write(does.content[at : min(at + 1024, end)])
             if does.stop.wait(does.pause):
                 return
@@ -87,3 +74,15 @@ def serve(behaviour: Behaviour) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def fill_the_disk(patch: pytest.MonkeyPatch) -> None:
+    """What is downloaded goes to /dev/full, which takes no byte."""
+    real = pooch.HTTPDownloader.__call__
+
+    def download(self: pooch.HTTPDownloader, url: str, output_file: str, *more: object) -> None:
+        Path(output_file).unlink()
+        Path(output_file).symlink_to("/dev/full")
+        real(self, url, output_file, *more)
+
+    patch.setattr(pooch.HTTPDownloader, "__call__", download)
