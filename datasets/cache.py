@@ -17,6 +17,11 @@ Entries are written under another name and renamed when they are complete, so se
 read and write at once, and one that is killed leaves no broken entry. A split has one entry: the
 next one replaces it. Entries that nobody used for `KEEP_DAYS` go when another is written.
 
+The format is our own because safetensors has no checksum, and its NumPy reader copies: reading took
+2.3 to 2.7 times as long (57 ms instead of 23 for NUDT-SIRST's 663 training images), in memory of
+each process's own. Its reader for torch, which maps, took 1.3 to 1.7 times as long, and commands do
+without torch.
+
 The folder is IRSTD_CACHE, by default `irstd-bench` in XDG_CACHE_HOME or `~/.cache`;
 `IRSTD_CACHE=off` means no cache. One that cannot be written to is reported in a line, and the data
 set works without.
