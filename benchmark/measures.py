@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from benchmark.console import rounded_duration
-
-if TYPE_CHECKING:
-    from benchmark.records.record import ImageScore
 
 BUDGETS = (1e-6, 1e-5, 1e-4)
 """False-alarm rates at which Pd is told."""
@@ -21,6 +18,19 @@ _SCALES = {"": 1.0, "%": 100.0, "1e-6": 1e6, "M": 1e-6, "G": 1e-9, "ms": 1.0}
 """Unit -> what a stored number is multiplied with to be printed in it."""
 _ARROWS = {1: "↑", -1: "↓"}
 _LATEX_ARROWS = {1: r"$\uparrow$", -1: r"$\downarrow$"}
+
+
+class ImageCounts(Protocol):
+    """Counts of one test image under one protocol, as `records.ImageScore` has them."""
+
+    height: int
+    width: int
+    targets: int
+    hits: int
+    false_alarm_pixels: int
+    intersection: int
+    predicted: int
+    positive: int
 
 
 class Share(NamedTuple):
@@ -33,8 +43,8 @@ class Share(NamedTuple):
             says what an image counts whose whole is 0 (`Scores.empty`).
     """
 
-    part: Callable[[ImageScore], float]
-    whole: Callable[[ImageScore], float]
+    part: Callable[[ImageCounts], float]
+    whole: Callable[[ImageCounts], float]
     averaged: bool = False
 
 
@@ -131,11 +141,11 @@ def at_budget(budget: float) -> str:
     return f"pd_at_fa_{budget:.0e}"
 
 
-def _intersection(image: ImageScore) -> int:
+def _intersection(image: ImageCounts) -> int:
     return image.intersection
 
 
-def _union(image: ImageScore) -> int:
+def _union(image: ImageCounts) -> int:
     return image.predicted + image.positive - image.intersection
 
 

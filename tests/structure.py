@@ -26,8 +26,8 @@ FLOORS = (
     ("benchmark.evaluation",),
     ("losses",),
     ("detectors", "datasets"),
-    ("benchmark.measures",),
     ("benchmark.records", "benchmark.registry", "benchmark.environment"),
+    ("benchmark.measures",),
     ("benchmark.console", "benchmark.install"),
     ("benchmark.errors", "benchmark.warm_up", "benchmark"),
 )

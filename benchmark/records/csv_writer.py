@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def as_csv(rows: Sequence[Mapping[str, object] | Sequence[object]], columns: Sequence[str]) -> str:
@@ -18,5 +19,5 @@ def as_csv(rows: Sequence[Mapping[str, object] | Sequence[object]], columns: Seq
     import pandas as pd
 
     # of objects: in a column of numbers an empty cell would turn integers into floats
-    frame = pd.DataFrame(rows, columns=columns, dtype=object)
+    frame = pd.DataFrame(list[Any](rows), columns=list(columns), dtype=object)
     return frame.to_csv(index=False, lineterminator="\n")

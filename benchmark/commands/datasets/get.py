@@ -22,8 +22,8 @@ def command(
 
     SIRST is downloaded from its public repository into DIR/SIRST. Every file is
     compared with a known checksum, so that any mirror will do. The same command
-    continues an interrupted download where it stopped, if the server can do that,
-    and starts again else. What is there is never overwritten, only checked.
+    begins an interrupted download anew. What is there is never overwritten, only
+    checked.
 
     For sets that their authors keep behind drive links, the steps and the folder
     are printed, and whether the files are there.

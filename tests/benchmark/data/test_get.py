@@ -132,13 +132,13 @@ def test_what_a_terminal_shows_meanwhile(get, monkeypatch):
     """And how many bytes there are where no bar can be drawn."""
     screen = io.StringIO()
     monkeypatch.setattr(
-        "benchmark.commands.datasets.out", Console(file=screen, width=100, force_terminal=True)
+        "benchmark.commands.datasets.get.out", Console(file=screen, width=100, force_terminal=True)
     )
     with serve(Behaviour(pack(FILES), pause=0.002)) as url:
         assert get("--url", url)[0] == 0
     assert "━" in screen.getvalue()
     shutil.rmtree(get.root)
-    monkeypatch.setattr("benchmark.commands.datasets.out", Console(width=200))
+    monkeypatch.setattr("benchmark.commands.datasets.get.out", Console(width=200))
     monkeypatch.setattr("benchmark.data.get.PLAIN_EVERY", 0.0)
     with serve(Behaviour(pack(FILES))) as url:
         code, text = get("--url", url)
