@@ -185,7 +185,7 @@ def _add(copy: Path, file: str, text: str, *listed: str) -> int:
     return 2
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_one_file_each(tmp_path):
     for name in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__", "*.png", "*.md")

@@ -62,18 +62,15 @@ def _seconds(arguments: list[str]) -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
 
-    times = []
-    for _ in range(2):
-        before = used()
-        one = dict(os.environ) | dict.fromkeys(POOLS, "1")
-        subprocess.run(arguments, cwd=ROOT, env=one, check=True, capture_output=True)
-        times.append(used() - before)
-    return min(times)
+    before = used()
+    one = dict(os.environ) | dict.fromkeys(POOLS, "1")
+    subprocess.run(arguments, cwd=ROOT, env=one, check=True, capture_output=True)
+    return used() - before
 
 
 def test_what_only_reads_takes_less_than_importing_torch(tmp_path):
     """Up to the terminal's tables; the figures of a report come after them."""
-    torch = _seconds([sys.executable, "-c", "import torch"])
+    torch = min(_seconds([sys.executable, "-c", "import torch"]) for _ in range(2))
     shutil.copytree(ROOT / "results/reference/sirst-first/runs", tmp_path / "runs")
     tables = (
         "import sys; from rich.console import Console; from pathlib import Path\n"
@@ -85,4 +82,5 @@ def test_what_only_reads_takes_less_than_importing_torch(tmp_path):
         command("--dry-run"), command("--help"), command("list"), command("report", "--help"),
         [sys.executable, "-c", tables],
     ):  # fmt: skip
-        assert _seconds(arguments) < 0.6 * torch, arguments
+        limit = 0.6 * torch
+        assert _seconds(arguments) < limit or _seconds(arguments) < limit, arguments

@@ -150,6 +150,7 @@ def test_show_prints_a_detector_with_options():
     assert "did you mean 'scales'" in wrong.stdout
 
 
+@pytest.mark.extra
 def test_weights_of_a_run_score_the_same_without_training(finished, tmp_path):
     output, _ = finished
     path = next(output.glob("runs/*/tiny+sls/seed0-*/record.json"))

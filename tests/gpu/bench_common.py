@@ -19,7 +19,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from benchmark.environment import POOLS, ROOT, device_environment
+from benchmark.environment import ROOT, device_environment
+from benchmark.execute.process import POOLS
 from benchmark.networks.compute import Compute
 from benchmark.records.record import Epoch
 from benchmark.records.store import RunFolder
