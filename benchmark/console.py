@@ -1,4 +1,4 @@
-"""Lines for people: as they are, how long something took, and how far it is."""
+"""Output for people: plain lines, durations and progress."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:  # only then: `measures` prints times and must not wait for rich
+if TYPE_CHECKING:  # for types only: `measures` prints times and must not wait for rich
     from rich.console import Console
     from rich.text import Text
 
 PLAIN_EVERY = 20.0
-"""Seconds between two progress lines of one job where the output is no terminal."""
+"""Seconds between two progress lines of one job where the output is not a terminal."""
 PATIENCE = 2.0
 """Seconds before the first such line of a loop."""
 
@@ -19,12 +19,12 @@ _Item = TypeVar("_Item")
 
 
 def say(console: Console, text: str | Text, style: str | None = None) -> None:
-    """Print a line as it is: brackets are no markup, numbers no colours, and nothing is wrapped."""
+    """Print a line verbatim: no markup in brackets, no coloured numbers, no wrapping."""
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
-    """Whole seconds or minutes, for lines about what runs: `42s`, `3m05s` or `2h07m`."""
+    """Whole seconds or minutes, for lines about running jobs: `42s`, `3m05s` or `2h07m`."""
     s = round(seconds)
     if s < 60:
         return f"{s}s"
@@ -45,12 +45,12 @@ def rounded_duration(seconds: float) -> str:
 def with_progress(
     items: Sequence[_Item], what: str, console: Console, patience: float = PATIENCE
 ) -> Iterator[_Item]:
-    """The items one by one, saying how far it is: as a bar in a terminal, as lines elsewhere.
+    """Yield the items and show progress: a bar in a terminal, lines elsewhere.
 
     Args:
-        items: what is gone through.
+        items: to go through.
         what: their name in the lines, plural.
-        console: where to say it.
+        console: where to print.
         patience: seconds before the first line.
     """
     if console.is_terminal:

@@ -20,8 +20,8 @@ def did_you_mean(word: str, among: Iterable[str], prefix: str = "", cutoff: floa
     """`did you mean 'x'? ` with the nearest of some words, or nothing where none is near.
 
     Args:
-        word: what was written.
-        among: what could have been meant.
+        word: as it was written.
+        among: the words it could have been.
         prefix: goes before the nearest one, inside the quotation marks.
         cutoff: how alike two words must be, from 0 to 1.
     """
@@ -31,7 +31,7 @@ def did_you_mean(word: str, among: Iterable[str], prefix: str = "", cutoff: floa
 
 @contextmanager
 def collecting(problems: list[str]) -> Iterator[None]:
-    """What is wrong inside is added to `problems`, and what follows goes on."""
+    """Add the lines of a UserError raised inside to `problems`, and carry on."""
     try:
         yield
     except UserError as error:
@@ -39,7 +39,7 @@ def collecting(problems: list[str]) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of its message, or its type where it has none."""
+    """The first line of an error's message, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -53,7 +53,7 @@ def describe_os_error(error: OSError) -> str:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """A failure of the file system inside names this file; that of a write says no name itself."""
+    """Make a file-system error raised inside name this file; a failed write names none itself."""
     try:
         yield
     except OSError as error:

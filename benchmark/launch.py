@@ -87,14 +87,14 @@ def launch(
 
 
 def resolve(preset: str, options: dict[str, Any]) -> tuple[Plan, list[Cell]]:
-    """What to run, of a preset and the options over it; plug-ins are registered on the way.
+    """The plan and cells of a preset and the options over it; registers plug-ins on the way.
 
     Args:
         preset: name or path of the preset.
         options: keys and values of the command line.
 
     Raises:
-        UserError: unknown names, values out of range, or what does not fit together.
+        UserError: unknown names, values out of range, or settings that do not fit together.
     """
     preset_plan, preset_settings = split_keys(read_preset(preset), f"--preset {preset}")
     check_values(preset_plan, preset_settings, f"--preset {preset}")
@@ -113,7 +113,7 @@ def resolve(preset: str, options: dict[str, Any]) -> tuple[Plan, list[Cell]]:
 def _announce(
     cells: list[Cell], todo: list[Cell], plan: Plan, outlook: Outlook, console: Console
 ) -> None:
-    """What is about to run, how long it takes, and what is left out."""
+    """Print what is about to run, how long it takes, and what is left out."""
     skipped = [c for c in cells if c.skip_reason is not None]
     say(
         console,
@@ -160,7 +160,7 @@ def _conclude(
 
 
 def _say_what_failed(outcomes: list[Outcome], console: Console) -> None:
-    """A line for each reason."""
+    """Print a line for each reason."""
     bad = [o for o in outcomes if o.status not in ("done", "running")]
     for message in dict.fromkeys(o.message for o in bad):
         alike = [o for o in bad if o.message == message]
@@ -225,7 +225,7 @@ def _data_root_of_environment() -> dict[str, str]:
 
 
 def _report(output: Path, console: Console) -> bool:
-    """Tables and figures of what is there; False if they could not be written."""
+    """Write tables and figures of the records; False if they could not be written."""
     from benchmark.report import write_report
 
     if not any((output / "runs").glob("**/record.json")):

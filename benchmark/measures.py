@@ -1,4 +1,4 @@
-"""What every metric is called, how it is printed, which way is better, what it is a ratio of.
+"""Every metric: its name, how it is printed, which way is better, what it is a ratio of.
 
 The only place for such facts: tables, figures, statistics and the lines of a run read them here.
 Must stay free of NumPy and other slow imports: the command line reads it, too.
@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple, Protocol
 from benchmark.console import rounded_duration
 
 BUDGETS = (1e-6, 1e-5, 1e-4)
-"""False-alarm rates at which Pd is told."""
+"""False-alarm rates at which Pd is reported."""
 _SCALES = {"": 1.0, "%": 100.0, "1e-6": 1e6, "M": 1e-6, "G": 1e-9, "ms": 1.0}
-"""Unit -> what a stored number is multiplied with to be printed in it."""
+"""Unit -> factor from a stored number to the number printed in it."""
 _ARROWS = {1: "↑", -1: "↓"}
 _LATEX_ARROWS = {1: r"$\uparrow$", -1: r"$\downarrow$"}
 
@@ -86,7 +86,7 @@ class Measure:
 
     @property
     def scale(self) -> float:
-        """What a stored number is multiplied with to be printed."""
+        """Factor from a stored number to the printed one."""
         return _SCALES[self.unit]
 
     @property
@@ -109,7 +109,7 @@ class Measure:
 
     @property
     def label(self) -> str:
-        """Of an axis: `IoU (%)`, `$F_a$ ($10^{-6}$)`."""
+        """Label of an axis: `IoU (%)`, `$F_a$ ($10^{-6}$)`."""
         unit = r"$10^{-6}$" if self.unit == "1e-6" else self.unit
         symbol = self.symbol or self.name
         return f"{symbol} ({unit})" if unit else symbol
@@ -126,13 +126,13 @@ class Measure:
         return f"{rounded:+.{self.decimals}f}"
 
     def text(self, value: float) -> str:
-        """In a line of text: `IoU 71.20`, in percent without saying so; `Fa 12.30e-6`."""
+        """Number in a line of text: `IoU 71.20`, in percent without saying so; `Fa 12.30e-6`."""
         power = self.unit.removeprefix("1") if self.unit == "1e-6" else ""
         return f"{self.name} {self.digits(value)}{power}"
 
 
 def texts(metrics: Mapping[str, float], keys: Iterable[str]) -> list[str]:
-    """`Measure.text` of those that there are."""
+    """`Measure.text` of those metrics that are present."""
     return [MEASURES[key].text(metrics[key]) for key in keys if key in metrics]
 
 
@@ -215,7 +215,7 @@ COSTS = (
         bounds=_ANY, spread=False, printed=rounded_duration,
     ),
 )  # fmt: skip
-"""What the numbers were reached with."""
+"""Means by which the numbers were reached: threshold, data, size, time."""
 
 CURVES = (
     *(
@@ -236,7 +236,7 @@ CURVES = (
         decimals=3,
     ),
 )  # fmt: skip
-"""What a curve says over all its thresholds."""
+"""Numbers of a curve over all its thresholds."""
 
 MEASURES = {measure.key: measure for measure in (*METRICS, *COSTS, *CURVES)}
-"""All of them by key."""
+"""All measures by key."""

@@ -1,4 +1,4 @@
-"""The warm-up of a training, which detectors and losses are told of."""
+"""The warm-up of a training, as detectors and losses receive it."""
 
 from __future__ import annotations
 

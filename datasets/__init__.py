@@ -79,10 +79,10 @@ def load_dataset(
 
 
 def inspect_dataset(name: str, root: str | Path | None, split: str) -> Found:
-    """What is there of a split, without decoding it.
+    """The files of a split as found, without decoding them.
 
     Args:
-        name, root, split: as of `load_dataset`.
+        name, root, split: as for `load_dataset`.
 
     Raises:
         UserError: no data root, nothing of the split is there, or an option out of its range.
@@ -97,7 +97,7 @@ def list_items(
     """The files of one split of a data set that is read from disk; nothing is decoded.
 
     Args:
-        name, root, split, options: as of `load_dataset`.
+        name, root, split, options: as for `load_dataset`.
 
     Raises:
         UserError: as `load_dataset`, but files may be missing or broken; also a data set that is
@@ -109,7 +109,7 @@ def list_items(
 def find_listing(
     name: str, root: str | Path | None = None, split: str = "test", **options: Any
 ) -> Listing:
-    """As `list_items`, together with where the files were found and what is odd about the list."""
+    """Like `list_items`, with where the files were found and what is odd about the list."""
     from datasets.file_dataset import FileDataset
 
     entry, chosen = REGISTRY.parse(name)
@@ -121,7 +121,7 @@ def find_listing(
 
 
 def data_root(name: str, root: str | Path | None) -> Path | None:
-    """The folder to read `name` from; None for what is made in memory.
+    """The folder to read `name` from; None for a set made in memory.
 
     Raises:
         UserError: it is read from disk, and no folder is given.

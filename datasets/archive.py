@@ -22,13 +22,13 @@ def unpack(archive: Path, entries: Sequence[Entry], folder: Path) -> None:
     """Write the files of a manifest from a zip archive into a new folder.
 
     The archive may hold them below any folder (servers name it after the commit) and beside other
-    files, which are left out. Names of the archive never become paths: where a file goes is said
-    by the manifest. An archive with names that leave its folder is refused all the same.
+    files, which are left out. Names in the archive never become paths: the manifest says where a
+    file goes. An archive with names that leave its folder is refused all the same.
 
     Args:
         archive: the zip file.
-        entries: what has to be in it.
-        folder: where to; what is there is removed first. Its files are complete and right when
+        entries: the files that must be in it.
+        folder: where to; its contents are removed first. Its files are complete and right when
             this returns; after an error they are not.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What every dataset is: a sequence of samples, decoded once, that knows its split and its hash."""
+"""Base of all datasets: a sequence of samples, decoded once, that knows its split and its hash."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is there of a split before anything is decoded.
+    """A split as found, before anything is decoded.
 
     Attributes:
         images: how many; None where only reading tells.
@@ -78,13 +78,13 @@ class Dataset(Sequence[Sample]):
     archive: ClassVar[str] = ""
     """Address of a zip archive with the files of `manifests/NAME.txt`; "" where there is none."""
     licence: ClassVar[str] = ""
-    """What is known of the terms of use, in words."""
+    """Terms of use as far as known, in words."""
     group: ClassVar[str] = "main"
     """`main` is what `--datasets all` means; another is usable as a name."""
     needs_root: ClassVar[bool] = True
     """Whether it is read from disk."""
     variant_is_root: ClassVar[bool] = False
-    """Whether what stands where others have a variant is the way to the data."""
+    """Whether the place of a variant in the name holds the path to the data."""
     choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Values that options may have, where they are few: checked before a run starts."""
     variants: ClassVar[tuple[str, ...]] = ()
@@ -112,13 +112,13 @@ class Dataset(Sequence[Sample]):
 
     @property
     def rule(self) -> str:
-        """What decides who is in which split, in a word for tables; "" where there is one way."""
+        """Rule that assigns images to splits, in a word for tables; "" where there is one way."""
         return self.variant
 
     @classmethod
     def inspect(
         cls,
-        root: Path | None,  # noqa: ARG003  # of whoever overrides this
+        root: Path | None,  # noqa: ARG003  # for subclasses that override this
         split: str,  # noqa: ARG003
         variant: str | None = None,  # noqa: ARG003
         **options: Any,  # noqa: ARG003

@@ -7,9 +7,9 @@ knows them. It ends in a checksum of all that.
 
 An entry is used only if
 - the split has the same names and files, in the same order;
-- no file's size, modification time, change time or inode is another than before decoding. The
-  change time cannot be set by programs, so a file is noticed that was replaced by one of equal size
-  and modification time. A data set that was copied elsewhere is decoded once more;
+- no file's size, modification time, change time or inode differs from that before decoding. The
+  change time cannot be set by programs, so a file replaced by one of equal size and modification
+  time is noticed. A data set that was copied elsewhere is decoded once more;
 - the checksum fits: a damaged entry is decoded anew, never used;
 - it was written by this version of the format and of Pillow.
 
@@ -58,17 +58,17 @@ TICK = 0.02
 
 _SUFFIX = ".split"
 _END = struct.Struct("<QI8s")
-"""Last bytes of an entry: length of the table, checksum of all before, a mark."""
+"""Last bytes of an entry: length of the table, checksum of everything before, a mark."""
 _MARK = b"irstd\r\n\0"
 _PLACE = np.dtype(np.uint32)
 """Type of a target pixel's place in its mask."""
 _ALIGN = 16
-"""Images begin at multiples of so many bytes."""
+"""Images begin at multiples of this many bytes."""
 
 Decoded = tuple[list[Sample], list[str]]
 """Samples, and notes on what had to be repaired while decoding."""
 State = list[list[Any]]
-"""Of every file: path, size, modification and change time in ns, inode."""
+"""For every file: path, size, modification and change time in ns, inode."""
 
 
 def load(name: str, split: str, items: Sequence[Item], decode: Callable[[], Decoded]) -> Decoded:
@@ -94,7 +94,7 @@ def load(name: str, split: str, items: Sequence[Item], decode: Callable[[], Deco
             os.utime(path)  # the time of the last use
         return found
     decoded = decode()
-    if state != _state(items):  # a file has changed meanwhile
+    if state != _state(items):  # a file changed while it was decoded: keep no entry
         return decoded
     try:
         _write(path, state, decoded)
@@ -125,7 +125,7 @@ def entry_name(name: str, split: str, items: Sequence[Item]) -> str:
 
 
 def _state(items: Sequence[Item]) -> State | None:
-    """What the file system knows of the files; None if one is missing."""
+    """Sizes, times and inodes of the files; None if one is missing."""
     state = []
     try:
         for path in (path for item in items for path in (item.image, item.mask)):
@@ -137,7 +137,7 @@ def _state(items: Sequence[Item]) -> State | None:
 
 
 def _settled(items: Sequence[Item]) -> State | None:
-    """`_state`, at a moment from which every change will show in the times."""
+    """`_state`, taken late enough after the last change for every further one to show."""
     state = _state(items)
     if state and time.time_ns() - max(change for _, _, _, change, _ in state) < TICK * 1e9:
         time.sleep(TICK)
@@ -155,6 +155,7 @@ def _read(path: Path, items: Sequence[Item], state: State) -> Decoded | None:
         if mark != _MARK:
             return None
         table = json.loads(bytes(body[len(body) - length :]))
+        # Cheap reasons to refuse come first: the checksum reads the whole entry.
         made_from = [table[key] for key in ("format", "pillow", "names", "state")]
         if made_from != [FORMAT, PIL.__version__, [item.name for item in items], state]:
             return None
@@ -168,9 +169,10 @@ def _read(path: Path, items: Sequence[Item], state: State) -> Decoded | None:
 def _unpack(data: memoryview, table: dict[str, Any]) -> list[Sample]:
     samples = []
     rows = table["samples"]
-    blank = np.zeros(sum(height * width for _, height, width, *_ in rows), bool)  # takes no time
+    # One block for all masks: zeroed memory costs nothing until its pages are written to.
+    blank = np.zeros(sum(height * width for _, height, width, *_ in rows), bool)
     for name, height, width, kind, image_at, targets_at, count in rows:
-        image = np.ndarray((height, width), kind, data, image_at)
+        image = np.ndarray((height, width), kind, data, image_at)  # a view of the file: no copy
         mask, blank = blank[: image.size], blank[image.size :]
         mask[np.ndarray(count, _PLACE, data, targets_at)] = True
         mask = mask.reshape(image.shape)
@@ -197,7 +199,7 @@ def _write(path: Path, state: State, decoded: Decoded) -> None:
 
 
 class _Checked:
-    """A file that is written from its begin to its end, with place and checksum."""
+    """A file that is written from beginning to end, with place and checksum."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.place, self.checksum = file, 0, 0
@@ -214,7 +216,7 @@ class _Checked:
 def _write_entry(file: _Checked, state: State, samples: list[Sample], notes: list[str]) -> None:
     images = []
     for sample in samples:
-        file.write(bytes(-file.place % _ALIGN))
+        file.write(bytes(-file.place % _ALIGN))  # so that views of the file are aligned
         images.append(file.write(np.ascontiguousarray(sample.image).tobytes()))
     file.write(bytes(-file.place % _ALIGN))
     targets = [file.write(np.flatnonzero(s.mask).astype(_PLACE).tobytes()) for s in samples]
@@ -236,11 +238,11 @@ def _write_entry(file: _Checked, state: State, samples: list[Sample], notes: lis
 
 
 def _prune(folder: Path) -> None:
-    """Delete entries that nobody used for long, and what a killed process left."""
+    """Delete entries that have long been unused, and files that a killed process left."""
     now = time.time()
     for path in folder.glob(f"*{_SUFFIX}*"):
         days = 1 if path.suffix == ".tmp" else KEEP_DAYS
-        with suppress(OSError):  # gone meanwhile
+        with suppress(OSError):  # another process deleted it
             if now - path.stat().st_mtime > days * 86400:
                 path.unlink()
 

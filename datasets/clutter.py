@@ -1,4 +1,4 @@
-"""How a target stands out of what is around it: contrast and signal-to-clutter ratio."""
+"""How a target stands out from its surroundings: contrast and signal-to-clutter ratio."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _measure(count: int, labels: np.ndarray, top: int = 0, left: int = 0) -> Com
         count: of labels, with the background.
         labels: (H, W) int32.
         top: row of the image that is the first one of `labels`.
-        left: column likewise.
+        left: column of the image that is the first one of `labels`.
     """
     on = np.flatnonzero(labels)
     label = labels.ravel()[on]

@@ -40,7 +40,7 @@ class FileDataset(Dataset):
     lists: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     options: dict[str, Any] = {}
-    """What `find` takes besides."""
+    """Further arguments of `find`."""
     listing: Listing
 
     @property

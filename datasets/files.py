@@ -91,7 +91,7 @@ def _decode(path: Path, convert: Callable[[Image.Image], _Read]) -> _Read:
         raise
     except _UnfitError as error:
         raise UserError(f"{path}: {error}") from None
-    except Exception as error:  # a damaged file makes decoders raise nearly anything
+    except Exception as error:  # a damaged file may make decoders raise anything
         reason = str(error).replace(str(path), "file") or type(error).__name__
         raise UserError(
             f"{path}: cannot be decoded ({reason}); download or restore this file"

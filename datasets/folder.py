@@ -37,7 +37,7 @@ class Folder(FileDataset):
 
     PATH holds a folder `images/` (or image, imgs, img) and a folder `masks/` (or mask, labels,
     label, gt) with PNG, BMP, TIFF or JPEG files. A mask is named like its image, or with `_mask`,
-    `_gt`, `_label` or `_pixels0` after that. Who is in which split is decided by the first of:
+    `_gt`, `_label` or `_pixels0` after that. The split of an image is decided by the first of:
 
     - lists of names, one a line, in PATH or in img_idx/, splits/, lists/ or idx/: `test.txt`, and
       `trainval.txt` or `train.txt` with or without `val.txt`;
@@ -69,7 +69,7 @@ class Folder(FileDataset):
 
     @staticmethod
     def check_variant(variant: str) -> str:
-        """The path in its one form: absolute, without links.
+        """The path in its canonical form: absolute, without links.
 
         Raises:
             UserError: no such folder.
@@ -113,7 +113,7 @@ class Folder(FileDataset):
 
 
 class Parts(NamedTuple):
-    """All images by part, what decides that (see `Dataset.rule`), and remarks on it."""
+    """All images by part, the rule that assigns them (see `Dataset.rule`), and remarks on it."""
 
     rule: str
     place: Place

@@ -1,4 +1,4 @@
-"""What an image is known by: a hash of its decoded pixels, the same whatever file holds them."""
+"""Identity of an image: a hash of its decoded pixels, the same whatever file holds them."""
 
 from __future__ import annotations
 

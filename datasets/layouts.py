@@ -15,9 +15,9 @@ from benchmark.errors import UserError
 from datasets.base import Item
 
 EXTENSIONS = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
-"""What is read."""
+"""Extensions that are read."""
 MASK_SUFFIXES = ("_pixels0", "_mask", "_gt", "_label", "")
-"""What the name of a mask may add to that of its image; the first that fits is taken."""
+"""Endings that the name of a mask may add to that of its image; the first that fits is taken."""
 
 Index = dict[str, list[Path]]
 """Files of a folder by their name without extension."""
@@ -53,7 +53,7 @@ class Listing(NamedTuple):
     Attributes:
         place: where the set is.
         items: in the order of the list.
-        rule: what decides who is in which split, see `Dataset.rule`.
+        rule: how images are assigned to splits, see `Dataset.rule`.
         notes: what is odd about the list, in words.
     """
 
@@ -131,7 +131,7 @@ def _may_be(folder: Path, layout: Layout) -> bool:
 
 
 def describe_folder(folder: Path, most: int = 8) -> str:
-    """What is in a folder, in words: `found: a, b, c`."""
+    """The contents of a folder, in words: `found: a, b, c`."""
     if not folder.exists():
         return "the folder does not exist"
     if not folder.is_dir():

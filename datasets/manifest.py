@@ -1,4 +1,4 @@
-"""What a published set consists of: the SHA-256, size and name of every file.
+"""Contents of a published set: the SHA-256, size and name of every file.
 
 Kept as text in manifests/NAME.txt, one file a line: `sha256 bytes path`. The archives that servers
 make of a repository differ in their bytes from day to day; the files in them do not. So the files
@@ -53,7 +53,7 @@ def read_manifest(name: str) -> list[Entry]:
 
 
 def problems(entries: Iterable[Entry], folder: Path) -> list[str]:
-    """What is missing from a folder or differs in it, one line a file.
+    """Files that are missing from a folder or differ in it, one line each.
 
     Raises:
         UserError: a file that is there and cannot be read.

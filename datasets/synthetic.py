@@ -90,7 +90,7 @@ class Synthetic(Dataset):
 
 @dataclass(frozen=True)
 class SceneSet:
-    """All that the images of a synthetic set follow from; see `Synthetic`.
+    """Everything that the images of a synthetic set follow from; see `Synthetic`.
 
     Raises:
         UserError: a value out of its range.
@@ -115,7 +115,7 @@ class SceneSet:
                 )
 
     def count(self, split: str) -> int:
-        """Images of a split."""
+        """Number of images in a split."""
         return {"train": self.train, "test": self.test}[split]
 
     def sample(self, split: str, index: int) -> Sample:
@@ -128,7 +128,7 @@ class SceneSet:
         return f"{split}_{index:05d}"
 
     def scene(self, split: str, index: int) -> Scene:
-        """The same with all that it was made of."""
+        """The same with everything it was made of."""
         from datasets.scenes.scene import make_scene  # SciPy: a third of a second
 
         stream = [self.seed, list(LEVELS).index(self.level), _STREAM[split], index]

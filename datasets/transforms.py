@@ -76,8 +76,8 @@ def draw_patches(rng: np.random.Generator, n: int, positive_crops: float = 0.5) 
 class Crops(NamedTuple):
     """Where the crops of N images come from.
 
-    Made for a whole epoch at once, so that its numbers reach the device in one copy that nobody
-    waits for; a slice of it is a batch.
+    Made for a whole epoch at once, so that its numbers reach the device in one asynchronous copy;
+    a slice of it is a batch.
 
     Attributes:
         side: of the crops, px.
@@ -228,7 +228,7 @@ class Axis:
 
 
 def blur_taps(sigma: np.ndarray) -> np.ndarray:
-    """What the matrices of N Gaussian blurs consist of, (N, 18); a single 1 for sigma 0.
+    """Elements of the matrices of N Gaussian blurs, (N, 18); a single 1 for sigma 0.
 
     The 9 weights of the kernel; the sums of those that fall on the first pixel from beyond the
     border, for the first 4 rows; the same for the last pixel and the last 4 rows, from the border

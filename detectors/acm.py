@@ -17,7 +17,7 @@ from detectors.resize import resize
 
 
 class Layout(NamedTuple):
-    """What distinguishes the networks of the variants; data about them is in `variant_data`.
+    """Differences between the networks of the variants; data about them is in `variant_data`.
 
     Attributes:
         blocks: residual blocks per stage.

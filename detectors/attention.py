@@ -59,16 +59,16 @@ class SpatialAttention(nn.Module):
 
 def pool_channels(x: Tensor) -> Tensor:
     """Mean and maximum over the channels of each pixel, (B, C, H, W) to (B, 2, H, W)."""
-    half = x.is_cpu and x.dtype.itemsize == 2  # whose amax is slow
+    half = x.is_cpu and x.dtype.itemsize == 2  # amax is slow on these
     peak = (x.float() if half else x).amax(1, keepdim=True).to(x.dtype)
     pooled = torch.cat((x.mean(1, keepdim=True), peak), dim=1)
     return pooled.contiguous(memory_format=torch.channels_last)
 
 
 def _outside_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep the types of the forward pass where a whole step stands under autocast.
+    """Keep the types of the forward pass where a whole step runs under autocast.
 
-    There CUDA would make sums of bf16 float32, which no convolution takes beside a bf16 kernel.
+    CUDA would sum bf16 in float32 there, which no convolution accepts with a bf16 kernel.
     """
 
     @functools.wraps(backward)
@@ -83,7 +83,7 @@ class _ChannelGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, fc1: Tensor, fc2: Tensor) -> Tensor:
         peak, place = _peaks(x)
-        pooled = torch.cat((x.mean((2, 3)), peak)).to(fc1.dtype)  # (2 B, C)
+        pooled = torch.cat((x.mean((2, 3)), peak)).to(fc1.dtype)  # (2 B, C): means, then maxima
         hidden = F.relu(pooled @ fc1.T).to(fc1.dtype)
         gate = torch.sigmoid((hidden @ fc2.T).view(2, *peak.shape).sum(0)).to(x.dtype)
         ctx.save_for_backward(x, fc1, fc2, place, pooled, hidden, gate)
@@ -95,14 +95,15 @@ class _ChannelGate(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, fc1, fc2, place, pooled, hidden, gate = ctx.saved_tensors
         height, width = x.shape[2:]
+        # `by_...` is the gradient with respect to it; y = x * gate, so x gets three terms.
         by_gate = (grad * x).sum((2, 3)).to(fc1.dtype)
         weight = gate.to(fc1.dtype)
-        by_sum = (by_gate * weight * (1 - weight)).repeat(2, 1)
-        by_hidden = (by_sum @ fc2).masked_fill(hidden <= 0, 0)
+        by_sum = (by_gate * weight * (1 - weight)).repeat(2, 1)  # sigmoid; both rows of the sum
+        by_hidden = (by_sum @ fc2).masked_fill(hidden <= 0, 0)  # ReLU
         by_mean, by_peak = (by_hidden @ fc1).to(x.dtype).chunk(2)
         out = grad * _spread(gate[:, :, None, None], x)
-        out += _spread((by_mean / (height * width))[:, :, None, None], x)
-        out = _add_at(out, place, by_peak)
+        out += _spread((by_mean / (height * width))[:, :, None, None], x)  # each pixel has a share
+        out = _add_at(out, place, by_peak)  # the maximum is one pixel's alone
         return out, by_hidden.T @ pooled, by_sum.T @ hidden
 
 
@@ -121,14 +122,14 @@ class _SpatialGate(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, kernel, pooled, gate = ctx.saved_tensors
         by_gate = (grad * x).sum(1, keepdim=True)
-        by_sum = by_gate * gate * (1 - gate)
+        by_sum = by_gate * gate * (1 - gate)  # sigmoid
         pad = kernel.shape[-1] // 2
         by_pooled, by_kernel, _ = torch.ops.aten.convolution_backward(
             by_sum, pooled, kernel, None, (1, 1), (pad, pad), (1, 1), False, (0, 0), 1,
             (True, True, False),
         )  # fmt: skip
         by_mean, by_peak = by_pooled.split(1, dim=1)
-        highest = x.clone().eq_(_spread(pooled[:, 1:], x))  # 1 at the maxima, else 0
+        highest = x.clone().eq_(_spread(pooled[:, 1:], x))  # 1 at the maxima: ties share
         out = grad * _spread(gate, x)
         out += _spread(by_mean / x.shape[1], x)
         out.addcmul_(highest, _spread(by_peak / highest.sum(1, keepdim=True), x))
@@ -145,7 +146,7 @@ def _peaks(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _add_at(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
-    """`x` with `values` (B, C) added at the pixels of these numbers, one in each channel."""
+    """`x` with `values` (B, C) added at the numbered pixels, one in each channel."""
     if not x.is_cpu:
         return _add_by_comparison(x, place, values)
     width = x.shape[3]
@@ -155,7 +156,7 @@ def _add_at(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
 
 
 def _add_by_comparison(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
-    """The same over all pixels: a GPU sorts what is written to indices, which takes far longer."""
+    """The same over all pixels: a GPU sorts writes to indices, which takes far longer."""
     height, width = x.shape[2:]
     pixel = torch.arange(height * width, device=x.device).view(height, width)
     there = pixel == place[:, :, None, None]

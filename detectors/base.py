@@ -1,4 +1,4 @@
-"""What every detector is: an `nn.Module` from images to logits that carries its paper's data."""
+"""Base of all detectors: an `nn.Module` from images to logits that carries its paper's data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.warm_up import WarmUp
 
 
 class Prediction(NamedTuple):
-    """What a detector returns; logits always, never probabilities.
+    """Output of a detector; logits always, never probabilities.
 
     Attributes:
         logits: (B, 1, H, W), the prediction.
@@ -53,7 +53,7 @@ class Detector(nn.Module):
     min_batch: ClassVar[int] = 1
     """Smallest training batch; 2 where maps of one pixel are normalised over the batch."""
     variants: ClassVar[tuple[str, ...]] = ()
-    """What the argument `variant` of the constructor may be, the default first."""
+    """Values of the constructor's argument `variant`, the default first."""
     group: ClassVar[str] = "main"
     """`main` (what `--detectors all` means), `baseline` or `classical`; usable as a name, too."""
     trained: ClassVar[bool] = True
@@ -62,9 +62,9 @@ class Detector(nn.Module):
     """The published training recipe, in the names of the harness's settings."""
     cost: ClassVar[dict[str, float]] = {}
     """Our size, default options, for one 256x256 image: `parameters` (millions), `macs` (giga) and
-    `activations` (millions of values that training keeps for the way back).
+    `activations` (millions of values that training keeps for the backward pass).
 
-    Decides which runs start first, and how much time and memory they are thought to take; the
+    Decides which runs start first, and how much time and memory they are expected to take; the
     contract tests check it."""
     published_cost: ClassVar[dict[str, Any]] = {}
     """Size as printed: `parameters` (millions), `flops` (giga, whatever the source means by it),
@@ -73,7 +73,7 @@ class Detector(nn.Module):
     choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Values that options may have, where they are few: checked before a run starts."""
     variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
-    """What of the above is another for a variant: `{"port": {"stride": 16}}`."""
+    """Attributes above that differ for a variant: `{"port": {"stride": 16}}`."""
     outputs: ClassVar[tuple[str, ...]] = ()
     """Names of the layers whose results are logits, those of every variant: they start from a prior
     where a recipe asks for one (`output_prior`)."""
@@ -84,14 +84,14 @@ class Detector(nn.Module):
     """Prefixes of parameters that exist for the checkpoint keys only and get no gradient."""
 
     warm_up: WarmUp = WarmUp()
-    """Of the training; read in `begin_epoch`."""
+    """Warm-up of the training; read in `begin_epoch`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mean, self.std = self.mean, self.std  # buffers, too
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; of `mean` and `std` a copy is kept on the detector's device."""
+        """Set an attribute; for `mean` and `std` a copy is kept on the detector's device."""
         super().__setattr__(name, value)
         if name in ("mean", "std"):  # no part of a checkpoint
             kept = torch.tensor(value, dtype=torch.float32).view(1, -1, 1, 1)

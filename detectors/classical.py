@@ -1,4 +1,4 @@
-"""What the training-free detectors share: from a saliency map to logits."""
+"""Base of the training-free detectors: from a saliency map to logits."""
 
 from __future__ import annotations
 

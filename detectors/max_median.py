@@ -37,7 +37,7 @@ class MaxMedian(ClassicalDetector):
         self.size = size
 
     def response(self, x: Tensor) -> Tensor:
-        """Images to what exceeds the directional medians, (B, 1, H, W)."""
+        """Images to their excess over the directional medians, (B, 1, H, W)."""
         height, width = x.shape[-2:]
         half = self.size // 2
         padded = pad(x, half)

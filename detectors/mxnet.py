@@ -1,4 +1,4 @@
-"""Weights in MXNet's `.params` format, read without MXNet: ACM and ALCNet are published so.
+"""Weights in MXNet's `.params` format, read without MXNet: ACM and ALCNet are published in it.
 
     uint64 0x112, uint64 reserved
     uint64 number of arrays; each: uint32 0xF993FAC9, int32 storage type, uint32 number of
@@ -81,7 +81,7 @@ def _key(name: str) -> str:
 
 
 class _FormatError(Exception):
-    """What is wrong with the file, without its name."""
+    """A fault of the file, without its name."""
 
 
 class _Bytes:

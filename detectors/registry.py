@@ -1,4 +1,4 @@
-"""The registry of detectors, apart from the package's face: what is behind the face needs it."""
+"""The registry of detectors, apart from the package's interface: modules behind it need it."""
 
 from __future__ import annotations
 

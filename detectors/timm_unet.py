@@ -141,7 +141,7 @@ def _levels(name: str) -> list[int]:
             encoder = timm.create_model(name, features_only=True, pretrained=False)
             reductions = encoder.feature_info.reduction()
             encoder.eval()(torch.empty(1, 3, 48, 80))
-    except Exception as error:  # whatever an encoder raises there: it cannot be used
+    except Exception as error:  # an encoder may raise anything there: it cannot be used
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"timm_unet: '{name}' gives no features of a 48x80 image ({reason}); take an encoder "

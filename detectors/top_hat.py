@@ -39,7 +39,7 @@ class TopHat(ClassicalDetector):
         self.size = size
 
     def response(self, x: Tensor) -> Tensor:
-        """Images to what the opening takes away, (B, 1, H, W)."""
+        """Images to the part that the opening removes, (B, 1, H, W)."""
         eroded = -_dilate(-x, self.size)
         return x - _dilate(eroded, self.size)
 

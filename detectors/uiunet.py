@@ -123,7 +123,7 @@ class UIUNet(Detector):
 
 
 def probabilities(prediction: Prediction) -> tuple[Tensor, ...]:
-    """What the official forward returns: d0..d6 in [0, 1], each (B, 1, H, W); d0 is the result."""
+    """Outputs of the official forward: d0..d6 in [0, 1], each (B, 1, H, W); d0 is the result."""
     return tuple(torch.sigmoid(d) for d in (prediction.logits, *prediction.aux))
 
 

@@ -68,7 +68,7 @@ def load_weights(detector: Detector, path: str | Path) -> None:
 
 
 def _open(path: Path) -> tuple[dict[str, Tensor], _Adapt]:
-    """The tensors in a file, and what makes a state_dict of them."""
+    """The tensors in a file, and the function that makes a state_dict of them."""
     try:
         from_mxnet = is_params(path)
     except OSError as error:
@@ -105,7 +105,7 @@ def _fitting(content: dict[str, Tensor], adapt: _Adapt) -> list[str]:
             try:
                 with torch.device("meta"):  # keys and shapes without values
                     own = REGISTRY.create(full).state_dict()
-            except Exception:  # whatever a plug-in raises there: it is not the one
+            except Exception:  # a plug-in may raise anything there: it is not the one
                 continue
             if own and not _problems(adapt(content, own), own):
                 found += REGISTRY.match([full])
@@ -117,7 +117,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             content: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a damaged file raises whatever its bytes provoke
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(
             f"{path}: not readable as a PyTorch checkpoint of tensors ({type(error).__name__}): "
             "damaged, of another kind, or with Python objects in it, which are never executed; "
@@ -140,7 +140,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _strip_prefixes(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes that every key of the file has and the network's own keys have not."""
+    """Remove the prefixes that every key of the file has and the network's own keys lack."""
     removable = [p for p in _PREFIXES if not any(key.startswith(p) for key in own)]
     while prefix := next((p for p in removable if all(k.startswith(p) for k in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}

@@ -1,4 +1,4 @@
-"""What every loss is: a thin module over a pure function of logits and target."""
+"""Base of all losses: a thin module over a pure function of logits and target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loss(nn.Module):
     group: ClassVar[str] = "main"
     """`main` is what `--losses all` means; another is usable as a name."""
     variants: ClassVar[tuple[str, ...]] = ()
-    """What the argument `variant` of the constructor may be, the default first."""
+    """Values of the constructor's argument `variant`, the default first."""
     variant_data: ClassVar[dict[str, dict[str, Any]]] = {}
     """Class attributes that are different for a variant."""
     choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
@@ -38,7 +38,7 @@ class Loss(nn.Module):
     """Whether a CUDA graph can hold it: its shapes depend on those of its arguments alone."""
 
     warm_up: WarmUp = WarmUp()
-    """Of the training, for losses that are others in it."""
+    """Warm-up of the training, for losses that differ in it."""
 
     def follow(self, warm_up: WarmUp) -> None:
         """Take part in a training with this warm-up, whatever the constructor was told."""

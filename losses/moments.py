@@ -1,4 +1,4 @@
-"""Centre and spread of a soft mask: what the losses that compare places share."""
+"""Centre and spread of a soft mask, shared by the losses that compare places."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Profiles(NamedTuple):
     """The sums of each map over its rows and over its columns.
 
     All moments along an axis follow from them: `x * m` for every map would be one more tensor of
-    the maps' size, and one more on the way back.
+    the maps' size, and one more in the backward pass.
 
     Attributes:
         columns: (B, W), the sum of each column.

@@ -1,4 +1,4 @@
-"""Tversky loss: Dice with a price of its own for false alarms and for misses."""
+"""Tversky loss: Dice with separate prices for false alarms and for misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clear`: removes runs from the disk, those that failed or a single one."""
+"""`clear`: removes failed runs, or a single one, from the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmark.records.store import RunFolder
 
 FAILED = "failed"
-"""Stands for every run of one of these states."""
+"""Word for every run in one of these states."""
 STATES = ("failed", "oom", "diverged")
 
 
@@ -40,12 +40,12 @@ def clear(what: str, results: Path, yes: bool, console: Console) -> None:
 
     Args:
         what: `failed`, or the id of a run (or the beginning of it).
-        results: where they are looked for.
+        results: where to look for them.
         yes: do not ask.
-        console: where they are shown.
+        console: where to show them.
 
     Raises:
-        UserError: no such run, several of this id, one that is running, or nobody to ask.
+        UserError: no such run, several with this id, one that is running, or nobody to ask.
     """
     found = _failed(results) if what == FAILED else [_run(what, results)]
     for folder, state in found:
@@ -69,7 +69,7 @@ def _failed(results: Path) -> list[tuple[RunFolder, str]]:
 
 
 def _run(run_id: str, results: Path) -> tuple[RunFolder, str]:
-    """The one run of this id.
+    """The one run with this id.
 
     Raises:
         UserError: none, several, or it is running.
@@ -99,10 +99,10 @@ def _state(folder: RunFolder) -> str:
 
 
 def _remove(folder: RunFolder) -> None:
-    """Delete a folder that nobody works on, and those above it that it leaves empty.
+    """Delete a run's folder that no process works on, and the parents that it leaves empty.
 
     Raises:
-        UserError: a run has begun there meanwhile.
+        UserError: a run has begun there in the meantime.
     """
     from filelock import Timeout
 
@@ -112,5 +112,5 @@ def _remove(folder: RunFolder) -> None:
     except Timeout:
         raise UserError(f"{folder.path}: another process has begun to run it; left alone") from None
     for above in folder.path.parents[:2]:
-        with suppress(OSError):  # others are in it
+        with suppress(OSError):  # it holds other runs
             above.rmdir()

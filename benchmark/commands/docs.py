@@ -19,8 +19,8 @@ def command(
 ) -> None:
     """Write the computed pages of docs/: protocols by eye, what seeds buy, losses.
 
-    With --data-root DIR instead the page that puts the synthetic set beside the SIRST images of
-    that folder: it is left alone without them (IRSTD_DATA_ROOT does not count here).
+    With --data-root DIR, write instead the page that sets the synthetic set beside the SIRST images
+    in that folder: without them it is left alone (IRSTD_DATA_ROOT does not count here).
     """
     from docs.build import write_docs, write_synthetic
 

@@ -35,7 +35,7 @@ def protocol_rows() -> list[tuple[str, str]]:
 
 
 def recipe_rows() -> list[tuple[str, str]]:
-    """What each recipe is for, its source and its settings."""
+    """Each recipe's purpose, source and settings."""
     rows = []
     for recipe in map(read_recipe, list_recipes()):
         facts = [f"{recipe.about}", f"source: {recipe.source}"]
@@ -48,7 +48,7 @@ def recipe_rows() -> list[tuple[str, str]]:
 
 
 def as_text(value: object) -> str:
-    """A declared value, with the parts of a mapping or a tuple by comma."""
+    """A declared value, with the parts of a mapping or a tuple separated by commas."""
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""`evaluate`: scores of predictions that anyone made."""
+"""`evaluate`: scores predictions from any source."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("detectors", "losses", "datasets", "protocols", "recipes")
 _FACTS = {"losses": ("paper", "source"), "datasets": ("paper", "source", "variants")}
-"""What is shown of each entry below the first line of its docstring."""
+"""Kind -> what `list` shows of an entry below the first line of its docstring."""
 
 
 def command(

@@ -1,4 +1,4 @@
-"""`losses`: what losses make of right, empty and wrong predictions."""
+"""`losses`: the values that losses give to right, empty and wrong predictions."""
 
 from __future__ import annotations
 

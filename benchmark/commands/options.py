@@ -1,4 +1,4 @@
-"""What several commands share: options, the console, and the plug-ins that they load."""
+"""Options, the console and the loading of plug-ins, shared by several commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEVICE = typer.Option(help="auto, cpu, cuda or cuda:K")
 DATA_ROOT = typer.Option(help="folder with the downloaded data sets; or set IRSTD_DATA_ROOT")
 PLUGINS = typer.Option(help="folder with plug-ins to include")
 NAMED = "NAME, NAME:VARIANT or NAME:OPTION=VALUE; @SPLIT picks the part, e.g. sirst:idx_320@all"
-"""What names a part of a data set."""
+"""Help text: how to name a part of a data set."""
 
 
 def registries() -> dict[str, Registry[Any]]:
@@ -42,7 +42,7 @@ def registries() -> dict[str, Registry[Any]]:
 
 
 def load_plugins(folder: Path | None) -> None:
-    """Register what is in a folder of plug-ins, if there is one.
+    """Register the plug-ins in a folder, if there is one.
 
     Raises:
         UserError: see `benchmark.registry.load_plugins`.

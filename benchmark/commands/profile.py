@@ -1,4 +1,4 @@
-"""`profile`: what detectors cost, measured."""
+"""`profile`: the measured cost of detectors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The benchmark itself: what runs where there is no command.
+"""The benchmark itself: runs when no command is given.
 
-Every option of a field of `Plan` or `Settings` is described there, and goes there by its name.
+An option that sets a field of `Plan` or `Settings` is described there, and goes there by name.
 """
 # ruff: noqa: ARG001 - those options are read from the context
 
@@ -38,7 +38,7 @@ Finished cells are skipped, so the same command resumes after Ctrl-C or a crash.
 OTHER_SETTINGS = ", ".join(key for key in Settings.model_fields if key != "weights")
 WHAT, HOW, WHERE = "What to run", "Training (each overrides the recipe)", "Where to run"
 OWN = ("preset", "set_", "dry_run", "measure", "version")
-"""Options that are no keys of a preset."""
+"""Options that are not keys of a preset."""
 
 
 def _of(panel: str, key: str, *flags: str, metavar: str | None = None) -> Any:
@@ -109,7 +109,7 @@ def benchmark(
 ) -> None:
     """Benchmark infrared small target detectors: detectors x losses x datasets x seeds.
 
-    Trains and scores every cell, and makes paper-style tables and Pd-Fa curves of the records.
+    Trains and scores every cell, and makes paper-style tables and Pd-Fa curves from the records.
     Without options: all detectors with the SLS loss on a synthetic set, minutes on a laptop.
     """
     if context.invoked_subcommand is not None:

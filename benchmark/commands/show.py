@@ -37,7 +37,7 @@ def command(
 
 
 def print_entry(name: str, console: Console) -> bool:
-    """Print all that is known of a detector, loss, dataset, protocol or recipe.
+    """Print everything known about a detector, loss, dataset, protocol or recipe.
 
     Returns:
         False if nothing is registered by this name.
@@ -71,7 +71,7 @@ def print_entry(name: str, console: Console) -> bool:
 
 
 def _others(name: str) -> list[tuple[str, str]]:
-    """The protocol and the recipe of this name, which a detector may have, too."""
+    """The protocol and the recipe of this name, which may also be a detector's."""
     protocol = [("protocol", text) for key, text in protocol_rows() if key == name]
     return protocol + [("recipe", text) for key, text in recipe_rows() if key == name]
 
@@ -89,7 +89,7 @@ def _entry_rows(entry: Entry, chosen: dict[str, object]) -> Iterator[tuple[str, 
 
 
 def _measured_rows(name: str) -> Iterator[tuple[str, str]]:
-    """What only the built network tells; this imports torch."""
+    """Rows that only the built network can give; this imports torch."""
     import detectors
     from benchmark.networks.cost import count_macs, count_parameters
 
@@ -98,7 +98,7 @@ def _measured_rows(name: str) -> Iterator[tuple[str, str]]:
         macs, size = count_macs(name)
     except UserError:
         raise
-    except Exception as error:  # whatever a plug-in raises
+    except Exception as error:  # a plug-in may raise anything
         yield "parameters", f"not counted: {type(error).__name__}: {error}"
         return
     yield "parameters", f"{count_parameters(detector):,}"
@@ -115,7 +115,7 @@ def print_run(run: str, output: Path, console: Console) -> None:
         output: where to look for an id.
 
     Raises:
-        UserError: no such run, several that fit, or a record that cannot be read.
+        UserError: no such run, several that match, or a record that cannot be read.
     """
     from benchmark.networks.source import find_run
     from benchmark.records.record import RecordError, read_record
@@ -136,7 +136,7 @@ def print_run(run: str, output: Path, console: Console) -> None:
 
 
 def _run_rows(record: Record, path: Path) -> Iterator[tuple[str, str]]:
-    """What is known of a run, as rows of a table."""
+    """Everything known about a run, as rows of a table."""
     cell, env = record.cell, record.environment
     yield "status", record.status + (f": {record.error}" if record.error else "")
     yield "file", str(path)

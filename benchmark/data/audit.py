@@ -18,7 +18,7 @@ from datasets.audit.findings import CODES, SEVERITIES, Finding, Report
 from datasets.audit.others import sets_below
 
 SHOWN = 10
-"""Findings of one kind that are printed; the JSON has all of them."""
+"""Most findings of one kind that are printed; the JSON has all of them."""
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
@@ -30,8 +30,8 @@ def audit_dataset(
     Args:
         name: of the set.
         root: the data root.
-        json_file: where to write everything, too.
-        against: names of other sets by comma, or `all` that are below the data root.
+        json_file: where else to write everything.
+        against: other sets, separated by commas, or `all` for those below the data root.
         console: where to print; progress goes to standard error.
 
     Returns:
@@ -90,7 +90,7 @@ def _table(group: str, findings: list[Finding], json_file: Path | None) -> Table
 
 
 def _text(finding: Finding) -> Text:
-    if not finding.files or finding.pairs:  # these messages have the names in them
+    if not finding.files or finding.pairs:  # these messages name the files themselves
         return Text(finding.message)
     return Text.assemble((Path(finding.files[0]).name, "bold"), f"  {finding.message}")
 

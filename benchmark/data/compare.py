@@ -1,4 +1,4 @@
-"""What `datasets compare` does: read two sets, measure, print, draw."""
+"""The `datasets compare` command: reads two sets, measures, prints, draws."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compare_sets(
 
     Args:
         first: `NAME` or `NAME@SPLIT`, see `read_set`.
-        second: likewise; the one that is compared with.
+        second: the set it is compared with, named in the same way.
         root: folder of the downloaded sets.
         output: the figure, .png; the table goes beside it, as .csv.
         console: where to print.

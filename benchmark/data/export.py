@@ -23,14 +23,14 @@ from datasets.scenes.targets import MASK_LEVEL
 from datasets.synthetic import SceneSet, Synthetic
 
 TITLE = "Synthetic infrared images with small targets, exported by irstd-bench"
-"""First line of README.txt, by which an earlier export is known."""
+"""First line of README.txt, by which an earlier export is recognised."""
 UNFINISHED = "NOT COMPLETE: the export is running, or was interrupted."
 
 
 def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> None:
     """Write both splits: images/, masks/, train.txt, test.txt and README.txt.
 
-    The lists are written last, so what was interrupted has none and no reader takes it for whole.
+    The lists are written last, so an interrupted export has none and no reader takes it for whole.
 
     Args:
         name: of the set, e.g. `synthetic:hard:size=256`.
@@ -39,7 +39,7 @@ def export_synthetic(name: str, folder: Path, force: bool, console: Console) -> 
         console: where progress goes.
 
     Raises:
-        UserError: another set than the synthetic one, or a folder that is not to be written to.
+        UserError: another set than the synthetic one, or a folder that must not be written to.
         OSError: disk full and the like, with the file's name.
     """
     scene_set = _parse_scene_set(name)

@@ -1,4 +1,4 @@
-"""`datasets list`: what sets can be read, where to get them, and what is found on this disk."""
+"""`datasets list`: the sets that can be read, where to get them, and those on this disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datasets.layouts import find_places
 
 
 def print_datasets(root: Path | None, console: Console) -> None:
-    """Print all data sets, and with a data root what is there of each.
+    """Print all data sets and, given a data root, the parts of each found there.
 
     Raises:
         UserError: the data root is no folder.
@@ -70,7 +70,7 @@ def _sizes(info: DatasetInfo) -> str:
 
 
 def _found(entry: Entry[DatasetInfo], variant: str, root: Path) -> str:
-    """What is there of one variant, in words; nothing is decoded."""
+    """The parts of one variant found on disk, in words; nothing is decoded."""
     kind = entry.load()
     label = f"{variant}: " if variant else ""
     sizes = kind.variant_data.get(variant, {}).get("sizes", kind.sizes)

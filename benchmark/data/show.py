@@ -1,4 +1,4 @@
-"""What `datasets show` does: read, measure, print, draw."""
+"""The `datasets show` command: reads, measures, prints, draws."""
 
 from __future__ import annotations
 

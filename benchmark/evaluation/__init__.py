@@ -29,7 +29,7 @@ def create_protocol(
 
     Args:
         name: one of `list_protocols()`.
-        details: keep the counts at many thresholds and what became of each target, too, where
+        details: also keep the counts at many thresholds and the outcome of each target, where
             the protocol has them; several times slower than without.
         thresholds: of its curve, increasing in [0, 1]; the protocol's own by default.
 
@@ -50,7 +50,7 @@ def describe_protocol(name: str) -> str:
 
 
 def protocol_class(name: str) -> type[Protocol]:
-    """What a protocol declares: `geometry`, `threshold`, `rules`, ...
+    """The class of a protocol, which declares `geometry`, `threshold`, `rules`, ...
 
     Raises:
         UserError: unknown name, with the nearest valid one.
@@ -65,7 +65,7 @@ def protocol_class(name: str) -> type[Protocol]:
 
 @cache
 def all_protocols() -> dict[str, type[Protocol]]:
-    """Every class with a `name` in the files of `protocols/`, by this name.
+    """Every class with a `name` in the files of `protocols/`, keyed by it.
 
     Raises:
         UserError: two of the same name.

@@ -1,4 +1,4 @@
-"""What a protocol accepts: one probability map and one boolean mask of the same shape."""
+"""Input that a protocol accepts: a probability map and a boolean mask of the same shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of every target, and every false alarm, by the rules of the `native` protocol."""
+"""Outcome of every target, and every false alarm, by the rules of the `native` protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datasets.clutter import Box, contrasts, widened
 from datasets.components import label_components
 
 REACH = 3
-"""A prediction with a pixel up to so many px from a target, in rows and in columns, is near it."""
+"""Distance, px in rows and in columns, up to which a predicted pixel is near a target."""
 
 Columns = dict[str, list[Any]]
 
@@ -26,7 +26,7 @@ _FALSE_ALARMS = ("image", "area", "distance")
 
 
 class Outcomes:
-    """What became of every target, and every false alarm, of a test set.
+    """Outcome of every target, and every false alarm, of a test set.
 
     A target is a hit if `matching.match` gives it a predicted component. A miss is named after the
     predicted components near it, which are those with a pixel up to 3 px from it (in rows and in
@@ -60,7 +60,7 @@ class Outcomes:
         self.images += 1
 
     def merge(self, other: Outcomes) -> None:
-        """Add the images of another object, after one's own."""
+        """Add the images of another object, after this one's."""
         for mine, theirs in (
             (self._targets, other._targets),
             (self._false_alarms, other._false_alarms),
@@ -90,7 +90,7 @@ class _Scene:
         self.shared = self._shared_pixels()
 
     def targets_found(self, image: np.ndarray | None) -> Columns:
-        """What became of each target."""
+        """Outcome of each target."""
         count = len(self.targets)
         kinds = self._kinds_of_misses()
         hits = [(t, self.partner.get(t)) for t in range(count)]
@@ -129,7 +129,7 @@ class _Scene:
         return {(t, p): n for (t, p), n in zip(found.tolist(), pixels.tolist(), strict=True)}
 
     def _squared_distance(self, t: int, p: int) -> Fraction:
-        """Of the two centroids, px^2; exact, so the same in every orientation of the image."""
+        """Between the two centroids, px^2; exact, so the same in every orientation of the image."""
         targets, predictions = self.targets, self.predictions
         a, b = int(targets.area[t]), int(predictions.area[p])
         rows = int(targets.row_sum[t]) * b - int(predictions.row_sum[p]) * a
@@ -172,7 +172,7 @@ class _Scene:
 
 
 def _extend(columns: Columns, image: int, more: Columns) -> None:
-    """Add the lines of one image."""
+    """Add the rows of one image."""
     columns["image"].extend([image] * len(more["area"]))
     for name, column in more.items():
         columns[name].extend(column)

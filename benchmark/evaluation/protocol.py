@@ -1,4 +1,4 @@
-"""What every metric protocol is: from maps to counts per image, from counts to numbers.
+"""Base of all metric protocols: from maps to counts per image, from counts to numbers.
 
 This module and those of the protocols must stay free of NumPy, SciPy and OpenCV at import (see the
 package docstring), hence the imports inside methods.
@@ -28,16 +28,16 @@ _SUMS = (
 
 
 RADIUS = 3
-"""px: what most protocols mean by near, between the centroids of a target and a component."""
+"""Distance between centroids, px, below which most protocols call target and component near."""
 
 
 class Geometry(NamedTuple):
-    """How an image is brought to a network and its map back.
+    """How an image is fitted to a network, and its map fitted back.
 
     Attributes:
         side: image and mask are resized to a square of this side, px; None: left as they are.
-        pad: what is added at the right and bottom, cropped off the map again: the border repeated,
-            or zeros after the normalisation.
+        pad: filling at the right and bottom, cropped off the map again: the border repeated, or
+            zeros after the normalisation.
         multiple: sides are padded to a multiple of this, and of the detector's stride.
     """
 
@@ -50,7 +50,7 @@ NATIVE = Geometry()
 
 
 class Counts(NamedTuple):
-    """What a protocol says of one image.
+    """A protocol's counts for one image.
 
     Attributes:
         targets: components of the mask.
@@ -75,14 +75,14 @@ class Protocol(ABC):
     can change any bit of a result.
 
     Args:
-        details: keep what the protocol has beside its numbers (`details`), too.
+        details: also keep what the protocol has beyond its numbers (`details`).
         thresholds: of the curve in `details`, where there is one; None: the protocol's own.
 
     Attributes:
         name: registry key.
         version: raised whenever a rule changes, so that old and new records are told apart.
         threshold: a pixel is predicted where `prob > threshold` (strict).
-        empty: what a ratio 0/0 counts. "zero": 0 as in all published code, and NaN for Pd of a set
+        empty: value of a ratio 0/0. "zero": 0 as in all published code, and NaN for Pd of a set
             without targets; "perfect": 1 if there is no target pixel, else 0.
         radius: px; a component is matched only with its centroid nearer than this. None: matching
             has no such rule.
@@ -90,7 +90,7 @@ class Protocol(ABC):
             maps of any size; whoever runs the network follows it.
         rules: one line for listings and captions.
         source: one line, where the rules come from.
-        rows: what was counted, in the order of the updates.
+        rows: the counts, in the order of the updates.
     """
 
     name: ClassVar[str]
@@ -157,7 +157,7 @@ class Protocol(ABC):
         self.rows.append(row)
 
     def merge(self, other: Protocol) -> None:
-        """Add the images of another object of the same protocol, after one's own.
+        """Add the images of another object of the same protocol, after this one's.
 
         Raises:
             UserError: another protocol, or only one of the two has details.
@@ -227,7 +227,7 @@ class Protocol(ABC):
         union = counts["predicted"] + counts["positive"] - counts["intersection"]
         return ratio(counts["intersection"], union, self._empty(counts["positive"]))
 
-    # --- what a protocol may have otherwise -------------------------------------------------
+    # --- hooks that a protocol may override -------------------------------------------------
 
     def _more(self, total: dict[str, int]) -> dict[str, float]:  # noqa: ARG002
         """Numbers that only this protocol has."""
@@ -236,7 +236,7 @@ class Protocol(ABC):
     def _keep_details(  # noqa: B027  # most protocols have none
         self, prob: np.ndarray, predicted: np.ndarray, mask: np.ndarray, image: np.ndarray | None
     ) -> None:
-        """Take what `details` needs of one image."""
+        """Keep what `details` needs from one image."""
 
     def _merge_details(self, other: Any) -> None:  # noqa: B027
         """Add the details of another object."""

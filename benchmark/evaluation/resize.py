@@ -10,7 +10,7 @@ from datasets.base import Sample
 
 
 def fit(sample: Sample, geometry: Geometry) -> Sample:
-    """A sample as the protocol wants it: resized, or as it is.
+    """A sample as the protocol wants it: resized, or unchanged.
 
     As in the published code: the image bilinearly (PIL, with antialiasing), the mask by the
     nearest pixel.

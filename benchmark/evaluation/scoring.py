@@ -17,11 +17,11 @@ from benchmark.records.record import Scores
 from datasets.base import Sample
 
 Mapper = Callable[[Sequence[Sample], Geometry], Iterable[tuple[int, np.ndarray]]]
-"""Samples of the size of a geometry, and how to pad them -> number of a sample and the
-probabilities of its pixels (H, W), in any order; a network's (`inference.Predictor`), or those of a
-folder (`foreign.evaluate`)."""
+"""Samples at the size of a geometry, and how to pad them -> number of each sample and probabilities
+of its pixels (H, W), in any order: those of a network (`inference.Predictor`) or of a folder
+(`foreign.evaluate`)."""
 WINDOW = 128
-"""Samples that are asked for at once; their maps are in memory together."""
+"""Samples requested at once; their maps are in memory together."""
 
 
 def score(
@@ -36,16 +36,16 @@ def score(
 ) -> dict[str, Scores]:
     """Score maps under several protocols; those of the same geometry share them.
 
-    They are judged in a thread beside whatever makes them, in the order of the samples.
+    They are judged in the order of the samples, in a thread of their own while others are made.
 
     Args:
         mapper: gives the probabilities.
         samples: the test set.
         protocols: names, see `list_protocols`.
-        details: keep curves and targets, too.
+        details: also keep curves and targets.
         thresholds: of the curves; the protocols' own by default.
         pictured: whether the samples have their images: the contrast of targets is theirs.
-        window: samples that are asked for at once.
+        window: samples requested at once.
     """
     scorers = {
         name: create_protocol(name, details=details, thresholds=thresholds) for name in protocols
@@ -59,7 +59,7 @@ def score(
         while some := list(itertools.islice(samples, window)):
             for geometry, group in by_geometry.items():
                 _score_window(mapper, some, geometry, group, pictured, beside)
-    finally:  # whoever is stopped does not wait for what is queued
+    finally:  # when stopped, do not wait for what is queued
         beside.shutdown(wait=False, cancel_futures=True)
     return {name: finish(scorer) for name, scorer in scorers.items()}
 
@@ -89,7 +89,7 @@ def _score_window(
 
 
 def _in_order(answers: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """What comes numbered in any order, from number 0 on."""
+    """Sort answers that come numbered in any order, from number 0 on."""
     early: dict[int, np.ndarray] = {}
     number = 0
     for found, prob in answers:
@@ -100,7 +100,7 @@ def _in_order(answers: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, 
 
 
 def finish(scorer: Protocol) -> Scores:
-    """What a record keeps; numbers that are not defined (NaN) are left out."""
+    """Scores as a record keeps them; numbers that are not defined (NaN) are left out."""
     numbers = scorer.compute()
     return Scores(
         protocol=scorer.name,

@@ -1,4 +1,4 @@
-"""Which run goes to which device, and how much of a GPU's memory it may take."""
+"""Assignment of runs to devices, and of a GPU's memory to runs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from benchmark.environment import cpu_count, devices
 from benchmark.settings.plan import Plan
 
 MOST_PACKED = 4
-"""Runs on a GPU with `--jobs-per-device auto`, where its memory allows; each wants a CPU core."""
+"""Most runs on a GPU with `--jobs-per-device auto`, if memory allows; each wants a CPU core."""
 USABLE = 0.95
-"""Of a GPU's memory; the rest is for the driver and for what others do with it."""
+"""Fraction of a GPU's memory for runs; the rest is for the driver and other users."""
 HOPELESS = 3
-"""Runs that failed one after the other before their device was ready."""
+"""Consecutive failures before a device was ready, after which it is left out."""
 
 
 @dataclass(eq=False)
 class Demand:
-    """What a run asks of a device.
+    """A run's demand on a device.
 
     Attributes:
         kind: runs of the same kind need the same memory.
         need: bytes of GPU memory; None while that is not known.
-        alone: it has failed for lack of memory beside others.
+        alone: it has failed for lack of memory next to others.
     """
 
     kind: tuple[Any, ...]
@@ -44,18 +44,18 @@ class Card:
     name: str
     jobs: int | None
     cores: int
-    memory: int | None = None  # bytes, as soon as a run has told
+    memory: int | None = None  # bytes, as soon as a run has reported it
     running: list[Demand] = field(default_factory=list)
     failures: int = 0  # in a row, before the device was ready
 
     @property
     def lost(self) -> bool:
-        """Whether it is left out: nothing comes up on it. A CPU is there."""
+        """Whether the device is left out because nothing comes up on it; a CPU never is."""
         return self.name != "cpu" and self.failures >= HOPELESS
 
     @property
     def most(self) -> int:
-        """Runs that there may be at a time."""
+        """Largest number of runs at a time."""
         if self.jobs is not None:
             return self.jobs
         return 1 if self.name == "cpu" else max(1, min(MOST_PACKED, self.cores))
@@ -63,9 +63,9 @@ class Card:
     def admits(self, demand: Demand) -> bool:
         """Whether such a run may start now.
 
-        Where the number of runs is given, it alone decides. Else their memory does: a run whose
-        need is not known waits until those before it have told theirs, and for as much room as the
-        largest of them takes.
+        Where the number of runs is given, it alone decides. Otherwise memory does: a run whose
+        need is not known waits until those before it have reported theirs, and for as much room as
+        the largest of them takes.
         """
         if self.lost or len(self.running) >= self.most:
             return False
@@ -82,7 +82,7 @@ class Card:
         return (demand.need or max(taken)) <= USABLE * self.memory - sum(taken)
 
     def share(self, demand: Demand) -> float | None:
-        """Part of the GPU's memory that a run which starts now may take; None: no bound."""
+        """Fraction of the GPU's memory that a run starting now may take; None: no bound."""
         if self.name == "cpu" or demand.alone or self.most == 1:
             return None
         if self.jobs is not None:

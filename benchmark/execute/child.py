@@ -1,4 +1,4 @@
-"""Child processes, the child's side: its standard streams, and how it notices its parent's end."""
+"""The child's side of child processes: standard streams, and how it notices its parent's end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TextIO
 
 
 def take_output(log: Path | None = None) -> TextIO:
-    """What was standard output, for what the parent reads; all that is printed from now on goes to
+    """The former standard output, for messages to the parent; anything printed from now on goes to
     standard error, or to the end of a log.
 
-    Streams that whoever started this process has closed are opened again: a file would take their
-    place, and what is printed would go into it. Where the log cannot be written, standard error
-    takes its place.
+    Streams that were closed when this process was started are opened again: otherwise a file would
+    take their place, and printed text would go into it. Where the log cannot be written, standard
+    error takes its place.
     """
     for number in range(3):
         try:
@@ -38,18 +38,18 @@ def take_output(log: Path | None = None) -> TextIO:
 
 
 def leave_with_parent() -> None:
-    """Wait for the end of standard input, which the parent holds open, and leave at once."""
+    """Wait for the end of standard input, which the parent holds open, then exit at once."""
     while os.read(0, 1024):
         pass
     os._exit(1)
 
 
 def listen_to_parent(on_jobs: Callable[[int], None], patience: float) -> None:
-    """Read what the parent says on standard input; when it is gone, stop as if asked to.
+    """Read the parent's messages on standard input; when it is gone, stop as if asked to.
 
     Args:
         on_jobs: called with the number of runs on the device, whenever it changes.
-        patience: seconds between asking this process to stop and leaving all the same.
+        patience: seconds between asking this process to stop and exiting regardless.
     """
     rest = b""
     while more := os.read(0, 1024):

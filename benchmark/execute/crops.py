@@ -17,7 +17,7 @@ SIDE = 64
 
 
 def choose(samples: Sequence[Sample]) -> list[Sample]:
-    """What is shown of a test set.
+    """The samples of a test set to show.
 
     It depends on the test set alone, so all methods show the same places: images with targets,
     evenly spaced in the list, centred on their first target.

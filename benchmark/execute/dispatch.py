@@ -1,4 +1,4 @@
-"""Runs cells through an executor: starts what has room, shows what runs, says how it ended."""
+"""Runs cells through an executor: starts those with room, shows progress, reports the outcome."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from benchmark.plan.matrix import Cell
 from benchmark.settings.plan import Plan
 
 START_SECONDS = 15.0
-"""No run is started with less time than that left: it would not reach its first epoch."""
+"""Least time left to start a run: with less it would not reach its first epoch."""
 LAST_SECONDS = 40.0
-"""After the time is over, until whatever still runs is ended."""
+"""Seconds of grace, once the time is over, before the remaining runs are ended."""
 POLL_SECONDS = 0.1
 REDRAW_SECONDS = 0.5
 
@@ -49,7 +49,7 @@ class Running:
     handle: Handle
     events: EventReader
     progress: Progress
-    last: dict[str, Any] | None = None  # what it said at its end
+    last: dict[str, Any] | None = None  # its last event
 
 
 def run_cells(
@@ -64,9 +64,9 @@ def run_cells(
     One that ran out of memory beside others, or within a part of it, is repeated once, alone.
 
     Args:
-        cells: those to run, the first ones first.
-        plan: what their tasks say.
-        executor: where they run; closed in the end.
+        cells: those to run, in order.
+        plan: the source of their tasks.
+        executor: where they run; closed at the end.
         console: for progress.
         deadline: when all must have ended, in seconds since 1970; None: never.
 
@@ -87,7 +87,7 @@ def run_cells(
 
 
 class Dispatch:
-    """The cells of one call: those that wait, those that run, and what became of the others.
+    """The cells of one call: those waiting, those running, and the outcomes of the others.
 
     Args:
         plan, executor, deadline: see `run_cells`.
@@ -98,13 +98,13 @@ class Dispatch:
         self, plan: Plan, executor: Executor, display: Display, deadline: float | None
     ) -> None:
         self.plan, self.executor, self.display, self.deadline = plan, executor, display, deadline
-        self.waiting: list[tuple[Cell, bool]] = []  # with whether it must be alone
+        self.waiting: list[tuple[Cell, bool]] = []  # and whether it must run alone
         self.running: list[Running] = []
         self.outcomes: list[Outcome] = []
-        self.over = False  # the time
+        self.over = False  # whether the time is over
 
     def run(self, cells: Sequence[Cell]) -> list[Outcome]:
-        """Until nothing waits or runs; see `run_cells`."""
+        """Run until nothing waits or runs; see `run_cells`."""
         self.waiting = [(cell, False) for cell in cells]
         drawn = 0.0
         while self.waiting or self.running:
@@ -163,8 +163,8 @@ class Dispatch:
         return True
 
     def _follow(self, run: Running) -> bool:
-        """Take in what a run has told, and its end; whether there was anything."""
-        end = self.executor.poll(run.handle)  # first: what it told before is then in the file
+        """Take in a run's new events, and its end; returns whether there was anything."""
+        end = self.executor.poll(run.handle)  # first: its events until then are in the file
         events = run.events.read()
         for event in events:
             if event["event"] == "end":
@@ -192,7 +192,7 @@ class Dispatch:
 
 
 def make_task(cell: Cell, plan: Plan, deadline: float | None) -> Task:
-    """What a worker is to do for a cell; where it runs is left to an executor."""
+    """The task of a worker for a cell; where it runs is left to an executor."""
 
     def resolved(path: Path | None) -> Path | None:
         return None if path is None else path.resolve()
@@ -211,7 +211,7 @@ def make_task(cell: Cell, plan: Plan, deadline: float | None) -> Task:
 
 
 def _outcome(run: Running, end: Exit) -> Outcome:
-    """What became of a run that has ended."""
+    """The outcome of a run that has ended."""
     last = run.last or end.last
     if last is None:
         return Outcome(run.cell, end.status, end.message)

@@ -1,4 +1,4 @@
-"""What people see while cells run: a live table in a terminal, plain lines elsewhere."""
+"""Display for people while cells run: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IOU = MEASURES["iou"]
 
 @dataclass
 class Progress:
-    """Where a running job stands."""
+    """The progress of a running job."""
 
     label: str
     device: str
@@ -85,20 +85,20 @@ class Display:
             self._live.stop()
 
     def start(self, progress: Progress) -> None:
-        """A job has started."""
+        """Show that a job has started."""
         self.running.append(progress)
         if not self._live:
             say(self.console, f"start  {progress.label} on {progress.device}")
 
     def update(self, progress: Progress) -> None:
-        """A job has sent an event."""
+        """Show an event that a job has sent."""
         now = time.monotonic()
         if not self._live and progress.epoch and now - progress.said >= PLAIN_EVERY:
             progress.said = now
             say(self.console, f"       {describe(progress)}")
 
     def end(self, progress: Progress, status: str, text: str) -> None:
-        """A job has ended; `text` is its result or its error."""
+        """Show that a job has ended; `text` is its result or its error."""
         self.running.remove(progress)
         self.finished += 1
         goes_on = dict.fromkeys(("running", "interrupted", "paused"), "yellow")
@@ -111,12 +111,12 @@ class Display:
         say(self.console, line)
 
     def fail(self, progress: Progress, text: str) -> None:
-        """A job could not be started."""
+        """Show that a job could not be started."""
         self.running.append(progress)
         self.end(progress, "failed", text)
 
     def say(self, text: str) -> None:
-        """A line between those of the jobs."""
+        """Print a line between those of the jobs."""
         say(self.console, text)
 
     def refresh(self) -> None:

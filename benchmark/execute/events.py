@@ -1,4 +1,4 @@
-"""What a child process tells whoever started it: one JSON object a line."""
+"""Events that a child process reports to its parent: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, TextIO
 
 
 class EventWriter:
-    """Writes events to a stream, with what stands in each of them.
+    """Writes events to a stream, each with the fields that all of them share.
 
-    Where nobody reads any more, or the disk is full, they are lost: that stops no run.
+    Events are lost where nobody reads any more or the disk is full: that stops no run.
     """
 
     def __init__(self, stream: TextIO | EventFile, **always: Any) -> None:
@@ -28,7 +28,7 @@ class EventWriter:
 
 
 class EventFile:
-    """The end of a file of events, for several writers: each line is written at once or not at all.
+    """A file of events that several writers append to: each line is written whole or not at all.
 
     Args:
         path: of the file; made if it is not there.
@@ -41,7 +41,7 @@ class EventFile:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def clear(self) -> None:
-        """Forget what is in the file."""
+        """Empty the file."""
         os.truncate(self._file, 0)
 
     def write(self, line: str) -> None:
@@ -49,7 +49,7 @@ class EventFile:
         os.write(self._file, line.encode())
 
     def flush(self) -> None:
-        """Nothing is ever held back."""
+        """Do nothing: no line is ever held back."""
 
 
 class EventReader:
@@ -64,7 +64,7 @@ class EventReader:
         self._path, self._session, self._position = path, session, 0
 
     def read(self) -> list[dict[str, Any]]:
-        """What was written since the last call, whole lines only."""
+        """Events written since the last call, from whole lines only."""
         try:
             with self._path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size < self._position:  # it was cleared

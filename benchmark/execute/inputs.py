@@ -1,4 +1,4 @@
-"""What a run reads: images, and what the weights it starts from have seen."""
+"""Inputs of a run: its images, and the images that the weights it starts from have seen."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from datasets.hashes import image_hash
 def read_data(
     job: Job, data_root: Path | None
 ) -> tuple[list[Sample], list[Sample], list[Sample], Data]:
-    """The training, validation and test parts of a job, and what the record says of them.
+    """The training, validation and test parts of a job, and their description in the record.
 
-    The first two are empty for a job that is only scored.
+    The first two are empty for a job that is scored only.
     """
     entry = datasets.REGISTRY.get(job.dataset)
     kind = entry.load()
@@ -62,10 +62,10 @@ def read_data(
 def guard(
     job: Job, data: Data, val_set: list[Sample], test_set: list[Sample], task: Task
 ) -> leakage.Past:
-    """Take in what the weights were trained on, and refuse test images that were trained on.
+    """Learn which images the weights were trained on, and refuse test images among them.
 
     Returns:
-        What the weights of this job will have been trained on.
+        The images that the weights of this job will have been trained on.
 
     Raises:
         UserError: there are some, and they were not allowed.

@@ -2,7 +2,7 @@
 
 Test lists of the field overlap with other training lists: of the 86 images of SIRST's official test
 list, 43 are in the trainval list of its other official split. So every `weights.pt` and record
-carries a hash of each image that had a part in it, be it by training or by the choice of the epoch.
+carries a hash of each image that had a part in it, through training or the choice of the epoch.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from datasets.hashes import image_hash
 
 
 class Past(NamedTuple):
-    """What went into weights; in `weights.pt` under the names of the fields."""
+    """Images that went into weights; in `weights.pt` under the names of the fields."""
 
     training_hashes: list[str]
     complete: bool  # False if they began as weights that do not say
 
 
 def past_of(path: Path) -> Past:
-    """What a checkpoint says of itself.
+    """The past of a checkpoint, as stated in it.
 
     Args:
         path: a file that has been loaded as weights before, so that it is known to be good.

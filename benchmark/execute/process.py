@@ -1,4 +1,4 @@
-"""Child processes, the parent's side: how they are started, how they end, and what that means."""
+"""The parent's side of child processes: how they start, how they end, and what that means."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import IO
 from benchmark.environment import ROOT, device_environment
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Bounds of the thread pools that libraries make for themselves, as large as the machine."""
+"""Variables that bound the thread pools of libraries, which else are as large as the machine."""
 
 STOPPED = (1,) if sys.platform == "win32" else (-signal.SIGTERM, -signal.SIGKILL)
 """Exit codes of a process that was ended by `terminate` or `kill`."""
 
 
 def child_variables(device: str, threads: int) -> dict[str, str]:
-    """What a process that works on `device` (`cpu` or `cuda:K`) with `threads` threads on the CPU
-    has set before it imports anything that computes."""
+    """Environment of a process that works on `device` (`cpu` or `cuda:K`) with `threads` threads on
+    the CPU, set before it imports anything that computes."""
     return dict.fromkeys(POOLS, str(threads)) | device_environment(device)
 
 
@@ -38,7 +38,7 @@ def start_child(
     Args:
         module: with its package.
         arguments: of its command line.
-        variables: set beside those of this process, see `child_variables`.
+        variables: set in addition to those of this process, see `child_variables`.
         attached: its standard input is a pipe, which closes when this process dies.
         errors: its standard error.
 
@@ -73,7 +73,7 @@ def end_child(process: subprocess.Popen[str], patience: float) -> None:
 
 
 def describe_exit(code: int) -> str:
-    """What an exit code other than 0 says of the end of a process."""
+    """The end of a process in words, from an exit code other than 0."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:

@@ -1,4 +1,4 @@
-"""What a worker does with its job: data -> training -> scoring -> the fields of the record."""
+"""The work on one job: data -> training -> scoring -> the fields of the record."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ from datasets.base import Sample
 from detectors.base import Detector
 
 GIVE_BACK_EVERY = 16
-"""Images; giving free memory back after each of them made scoring a quarter slower."""
+"""Images scored before free memory is given back; after each, scoring was a quarter slower."""
 TRIAL_STEPS = 5
 """Steps after which a run's need of memory is judged: three eager ones and, where there is a CUDA
 graph, its capture and first replay."""
 HEADROOM = 1.5
-"""What comes later takes at most so many times the memory of the first steps: the second graph
-after the warm-up, larger images when scoring."""
+"""Most memory that later work takes, in units of that of the first steps: the second graph after
+the warm-up, larger images when scoring."""
 CONTEXT = 600 * 2**20
 """Memory of a CUDA context and the libraries' own, bytes."""
 
 
 def prepare(job: Job, device: torch.device, task: Task) -> Environment:
-    """Register plug-ins, and say what the job runs on."""
+    """Register plug-ins, and describe what the job runs on."""
     if task.plugins is not None:
         add_plugins(task.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     return Environment(
@@ -106,7 +106,7 @@ def run_job(
         )
     past = guard(job, data, val_set, test_set, task)
     detector.to(device, memory_format=torch.channels_last)
-    # where one epoch is scored, the maps that are shown need not be computed once more
+    # where one epoch is scored, the maps to show need not be computed again
     shown = [] if settings.also else choose(test_set)
     network = Watched(Predictor(detector, compute), stop, shown)
     state, chosen, before = State(), {settings.selection: None}, None
@@ -163,7 +163,7 @@ def score_selected(
     """Score the epoch that each rule of selection has chosen.
 
     Args:
-        detector: has the weights of the last epoch; in the end those of the last rule's.
+        detector: holds the weights of the last epoch; at the end those of the last rule's.
         mapper: its answers.
         folder: where the weights of the best epochs are.
         chosen: epochs (counted from 0) by rule; None for weights that were not trained here.
@@ -220,7 +220,7 @@ def fit(
         watched = watched | {"best-test": []}
 
     def watch(samples: list[Sample]) -> Validate:
-        predictors: dict[int, Predictor] = {}  # what it finds out about batches serves every time
+        predictors: dict[int, Predictor] = {}  # what it learns about batches is kept
 
         def validate(scored: Detector) -> dict[str, float]:
             predictor = predictors.setdefault(id(scored), Predictor(scored, compute))
@@ -257,8 +257,8 @@ class Watched:
 
     Args:
         predictor: answers.
-        stop: is asked after each sample.
-        kept: samples whose maps `one` gives without another pass, once they were among others.
+        stop: asked after each sample.
+        kept: samples whose maps `one` returns without another pass, once they have been computed.
     """
 
     def __init__(self, predictor: Predictor, stop: Stop, kept: Sequence[Sample] = ()) -> None:
@@ -292,7 +292,7 @@ def _macs(detector: str) -> dict[str, Any]:
     """MACs as fields of `Cost`; none for a detector that cannot run on the meta device."""
     try:
         macs, macs_input = count_macs(detector)
-    except Exception as error:  # whatever a forward raises there; the scores are worth more
+    except Exception as error:  # a forward pass may raise anything there; the scores are worth more
         print(f"MACs not counted: {type(error).__name__}: {error}", flush=True)
         return {}
     return {"macs": macs, "macs_input": macs_input}
@@ -301,10 +301,10 @@ def _macs(detector: str) -> dict[str, Any]:
 def _reporter(
     send: EventWriter, stop: Stop, device: torch.device, packed: bool
 ) -> Callable[[int, int, int], None]:
-    """An `on_step` that sends an event a second at most, in the end one in ten seconds, and stops
-    where that is asked for.
+    """An `on_step` that sends at most one event a second, later one in ten seconds, and stops on
+    request.
 
-    After some steps it tells how much of a GPU's memory the run needs, and where others rely on
+    After some steps it reports how much of a GPU's memory the run needs and, where others rely on
     that, keeps to it.
     """
     last, count, begun = 0.0, 0, time.monotonic()

@@ -15,7 +15,7 @@ SCHEMA = "irstd-bench/task/1"
 class Task(BaseModel):
     """One job, and where and how it runs.
 
-    Whoever makes the matrix gives the first part; where a run lands, its executor adds.
+    The matrix fills in the first part; the executor adds where the run lands.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -33,18 +33,18 @@ class Task(BaseModel):
     deadline: float | None = None
     """When it must have ended, in seconds since 1970; None: never."""
     command: str = ""
-    """Of the user, for the record."""
+    """The user's command line, for the record."""
 
     device: str = "cpu"
     """`cpu` or `cuda`: a worker sees one GPU."""
     threads: int = 1
-    """On the CPU."""
+    """Threads on the CPU."""
     variables: dict[str, str] = {}
-    """Of the environment, set before anything is imported that reads them."""
+    """Environment variables, set before anything is imported that reads them."""
     memory_share: float | None = None
-    """Of the GPU's memory that the run may take; None: all."""
+    """Fraction of the GPU's memory that the run may take; None: all."""
     packed: bool = False
-    """Others share the GPU by the need of memory that each has told: it takes no more."""
+    """Whether runs share the GPU by the memory each has reported: then this one takes no more."""
     session: str = ""
     """Tells the events of this start from those of others in the same folder."""
 

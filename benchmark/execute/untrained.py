@@ -1,4 +1,4 @@
-"""What a network answers before its first training step: what a training must at least exceed."""
+"""Scores of a network before its first training step: the least that a training must exceed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datasets.base import Sample
 from detectors.base import Detector
 
 IMAGES = 16
-"""At most so many are looked at: seconds even on a CPU, and IoU 0.1 % is told from 10 %."""
+"""Most images scored: seconds even on a CPU, and IoU 0.1 % is told from 10 %."""
 
 
 def untrained(
@@ -29,16 +29,16 @@ def untrained(
     val_set: list[Sample],
     test_set: list[Sample],
 ) -> Untrained | None:
-    """Score the detector as it was initialised; a training that goes on reads what it was.
+    """Score the detector as it was initialised; a resumed training reads the earlier result.
 
-    Of the validation part, or where there is none of the test set, the first images are scored by
+    The first images of the validation part, or of the test set where there is none, are scored by
     the protocol that chooses the epoch. It leaves no trace in the training: a copy is scored, in
     eval mode and without gradients, and the random streams are put back.
 
     Args:
         folder: where the numbers are kept until the run is done.
         detector: freshly initialised.
-        answers: makes of it what `score` takes.
+        answers: turns a detector into what `score` takes.
         settings: of the run.
         val_set: the validation part; may be empty.
         test_set: the test set.
@@ -54,7 +54,7 @@ def untrained(
     with torch.random.fork_rng(devices=list(gpus)):
         try:
             fresh = copy.deepcopy(detector)
-        except Exception as error:  # whatever an attribute raises there
+        except Exception as error:  # an attribute may raise anything there
             print(f"not scored before training: {type(error).__name__}: {error}", flush=True)
             return None
         fresh.follow(WarmUp(settings.warm_epoch))

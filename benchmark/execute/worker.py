@@ -31,7 +31,7 @@ from benchmark.records.store import RunFolder, write_atomic
 from benchmark.training.stop import Interrupted, OutOfTime, Stop
 
 PATIENCE = 30.0
-"""Seconds that a training gets to save itself after it was asked to stop: one step of a large
+"""Seconds that a training gets to save itself after being asked to stop: one step of a large
 network on a slow CPU, and writing its checkpoint to a busy disk."""
 
 
@@ -71,7 +71,7 @@ class Worker:
         self.stop = Stop(task.deadline)
 
     def run(self, attached: bool) -> int:
-        """Run it, unless another process does; see `main`."""
+        """Run the task, unless another process does; see `main`."""
         session = self.task.session
         tell = [EventWriter(take_output(self.folder.log), session=session)]
         signal.signal(signal.SIGTERM, self.stop.ask)
@@ -81,7 +81,7 @@ class Worker:
         try:
             events = EventFile(self.folder.events)
             tell.append(EventWriter(events, session=session))
-            # a moment's patience: whoever asks for the state of a run holds its lock briefly
+            # a moment's patience: a process that asks for the state of a run holds its lock briefly
             with self.folder.lock().acquire(timeout=3):
                 events.clear()
                 last = self._run(tell[-1])
@@ -94,13 +94,13 @@ class Worker:
         return 0 if last["status"] == "done" else 1
 
     def _share(self, jobs: int) -> None:
-        """So many runs share the device now."""
+        """Note how many runs share the device now."""
         self.jobs = max(self.jobs, jobs)
 
     def _run(self, send: EventWriter) -> dict:
-        """Run the job, whose lock is held; the fields of its last event."""
+        """Run the job, whose lock is held; returns the fields of its last event."""
         folder, job, task = self.folder, self.job, self.task
-        if folder.state(job.id, locked=False) == "done":  # by another harness meanwhile
+        if folder.state(job.id, locked=False) == "done":  # by another harness in the meantime
             return {"status": "done", "message": "done by another process"}
         folder.clean(job.id)
         started = timestamp()
@@ -150,7 +150,7 @@ class Worker:
 
 
 def _classify(error: Exception, job: Job) -> tuple[str, str, str | None]:
-    """Status, one line and traceback of an exception out of a detector or loss."""
+    """Status, one line and traceback of an exception from a detector or loss."""
     text = first_line(error)
     if is_out_of_memory(error):
         return "oom", f"{text}; {_oom_advice(job)}", None
@@ -169,7 +169,7 @@ def _oom_advice(job: Job) -> str:
 
 
 def _bare_environment(task: Task) -> Environment:
-    """For a worker that failed before it knew more."""
+    """Environment of a worker that failed before it knew more."""
     import platform
 
     return Environment(

@@ -1,4 +1,4 @@
-"""Soft discs against a target, and what losses make of them: the numbers behind the page."""
+"""Soft discs against a target, and their losses: the numbers behind the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDE = 256
 AREAS = (3, 9, 25, 100)
 MIDDLE = (128.0, 128.0)
 EPOCH = 10
-"""After the warm-up of SLS."""
+"""Epoch at which losses are taken: after the warm-up of SLS."""
 DEEP = 20.0
 """Logits of the background and inside a disc: in 256 x 256 px its mass is then 1e-4 px."""
 EDGE = 0.35
@@ -35,7 +35,7 @@ class Curve(NamedTuple):
 
 
 class Weight(NamedTuple):
-    """By P / T: SLS's weight, and the IoU of a mask inside the other."""
+    """SLS's weight, and the IoU of a mask inside the other, by P / T."""
 
     x: np.ndarray
     alpha: np.ndarray
@@ -59,7 +59,7 @@ def target(area: int, row: float = MIDDLE[0], column: float = MIDDLE[1]) -> Tens
     """A mask of exactly `area` pixels: those nearest to the centre."""
     y = torch.arange(SIDE, dtype=torch.float64)[:, None] - row
     x = torch.arange(SIDE, dtype=torch.float64) - column
-    # ties between pixels as near are broken the same way everywhere
+    # ties between equally near pixels are broken the same way everywhere
     away = (x**2 + y**2 + 1e-6 * y + 1e-7 * x).flatten()
     mask = torch.zeros(SIDE * SIDE, dtype=torch.float64)
     mask[away.topk(area, largest=False).indices] = 1
@@ -107,7 +107,7 @@ def _sweep(name: str, mask: Tensor, parameters: np.ndarray, draw, x: np.ndarray)
 
 
 def weight(area: int) -> Weight:
-    """From a hundredth of the target's size to a hundred times."""
+    """The weight from a hundredth of the target's size to a hundred times."""
     x = np.geomspace(0.01, 100, 401)
     alpha = size_weight(torch.tensor(area * x), torch.tensor(float(area)).double()).numpy()
     return Weight(x, alpha, np.minimum(x, 1) / np.maximum(x, 1))

@@ -11,9 +11,9 @@ from benchmark.figures.discs import DEEP, EPOCH, MIDDLE, target
 from losses import REGISTRY, create_loss
 
 AREA = 9
-"""Of the one target, px; in an image of 256 x 256."""
+"""Area of the one target, px, in an image of 256 x 256."""
 OFF = 30
-"""So far is the wrong place off, px down and right."""
+"""Offset of the wrong place, px down and right."""
 
 
 class Summary(NamedTuple):
@@ -28,7 +28,7 @@ class Summary(NamedTuple):
 
     @property
     def numbers(self) -> list[str]:
-        """The values as they are printed: three digits; what logits leave of an exact 0 is 0."""
+        """The values as printed: three digits; the residue that logits leave of an exact 0 is 0."""
         return ["0" if value < 1e-7 else f"{value:.3g}" for value in self[3:]]
 
 
@@ -46,7 +46,7 @@ def summaries(names: Iterable[str]) -> list[Summary]:
 
 
 def _over(loss: torch.nn.Module) -> str:
-    """Found out: per image, if the loss of two images is the mean of their losses."""
+    """Found by trial: per image, if the loss of two images is the mean of their losses."""
     masks = torch.zeros(2, 1, 8, 8, dtype=torch.float64)
     masks[0, 0, 2:4, 2:4] = 1
     logits = torch.linspace(-3, 2, 128, dtype=torch.float64).view(2, 1, 8, 8)

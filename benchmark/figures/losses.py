@@ -19,7 +19,7 @@ _SHADES = ("#9ecae1", "#4a98c9", "#1764ab", "#08306b")
 
 
 def figures(losses: Sequence[str]) -> list[Figure]:
-    """All of the page, in its order."""
+    """All figures of the page, in its order."""
     return [growing_figure(losses), moving_figure(losses), scale_figure(), place_figure()]
 
 
@@ -117,7 +117,7 @@ def scale_figure() -> Figure:
 
 
 def place_figure() -> Figure:
-    """What SLS's location term costs: by distance, and by where the target is."""
+    """The cost of SLS's location term, by distance and by where the target is."""
     figure = new_figure(PAGE, 2.1)
     curves, *maps = figure.subplots(1, 4, width_ratios=(1.2, 1, 1, 1))
     shifts = np.arange(0, 61, 2)

@@ -57,7 +57,7 @@ def drawing() -> Iterator[None]:
 
 
 def palette(count: int) -> list[tuple[float, float, float]]:
-    """Colours that people with any kind of colour vision tell apart, while there are not many."""
+    """Colours that people with any kind of colour vision tell apart, as long as they are few."""
     return sns.color_palette("colorblind", count)
 
 
@@ -67,7 +67,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def at_least(span: float, low: float, high: float) -> tuple[float, float]:
-    """Limits of an axis of what is not negative, widened to `span`.
+    """Limits of an axis of non-negative numbers, widened to `span`.
 
     Ticks 0.01 apart around one value would tell nothing.
     """

@@ -43,15 +43,15 @@ from benchmark.settings.settings import Settings
 from datasets.base import Sample, content_hash
 
 MASK_ENDINGS = ("_pixels0", "_mask", "_gt")
-"""What the name of a mask may end with, after that of its image."""
+"""Endings that the name of a mask may add to that of its image."""
 WINDOW = 16
-"""Maps that are in memory together."""
+"""Maps held in memory at once."""
 SELECTIONS = ("last", "best-val", "best-test")
-"""How whoever predicted the maps may have chosen the epoch, as in `Record.selection`."""
+"""Ways in which the maps' author may have chosen the epoch, as in `Record.selection`."""
 
 
 class Truth(NamedTuple):
-    """What the maps are scored against."""
+    """Images and masks that the maps are scored against."""
 
     dataset: str
     samples: list[Sample]
@@ -127,7 +127,7 @@ def evaluate(
             train_images=0,
             val_images=0,
             test_images=len(truth.samples),
-            train_hash="",  # nobody here knows
+            train_hash="",  # unknown here
             test_hash=content_hash(truth.samples),
             split=truth.split,
             notes=truth.notes + notes,
@@ -141,7 +141,7 @@ def evaluate(
 
 
 def read_dataset(name: str, data_root: Path | None) -> Truth:
-    """The test split of a registered data set, in the words that the record of a run has for it.
+    """The test split of a registered data set, described as in the record of a run.
 
     Raises:
         UserError: not one data set, or files that are missing or broken.
@@ -184,7 +184,7 @@ def _protocols(text: str) -> tuple[list[str], bool]:
     """The names of a comma list, sorted, and whether it says `all`.
 
     Raises:
-        UserError: none, or an unknown one, with the nearest that there is.
+        UserError: none, or an unknown one, with the nearest known one.
     """
     names = sorted({part.strip() for part in text.split(",") if part.strip()})
     if "all" in names:
@@ -267,8 +267,8 @@ def _scorable(
 
 
 def _thresholds(found: Maps, console: Console) -> list[float]:
-    """Every value of the maps: from 0, above which is everything unless 0 is a value itself, to
-    the largest, which nothing exceeds.
+    """Every value of the maps: from 0, which all exceed unless 0 is a value itself, to the largest,
+    which none exceeds.
 
     Raises:
         UserError: too many distinct values.
@@ -277,7 +277,7 @@ def _thresholds(found: Maps, console: Console) -> list[float]:
 
 
 class FolderMaps:
-    """A folder of maps as a `scoring.Mapper`; `resized` counts by side what was resized.
+    """A folder of maps as a `scoring.Mapper`; `resized` counts the resized maps by side.
 
     Args:
         found: the maps.
@@ -337,7 +337,7 @@ def _resize(prob: np.ndarray, side: int) -> np.ndarray:
 
 
 def _cell(method: Method, dataset: str, predictions: str) -> Cell:
-    """The same maps of the same method are the same cell, by whatever protocols they are scored."""
+    """The cell: the same for the same maps of the same method, under whatever protocols."""
     identity = {
         "dataset": dataset,
         "detector": method.name,
@@ -357,7 +357,7 @@ def _cell(method: Method, dataset: str, predictions: str) -> Cell:
 
 
 def _environment() -> Environment:
-    """This machine, which scored; what predicted the maps is not known."""
+    """This machine, which scored; the one that predicted the maps is not known."""
     return Environment(
         harness=__version__,
         python=platform.python_version(),

@@ -22,15 +22,15 @@ from benchmark.console import with_progress
 from benchmark.errors import UserError, first_line
 
 SUFFIXES = (".bmp", ".npy", ".png", ".tif", ".tiff")
-"""What is read; the case does not matter. No JPEG: it changes values."""
+"""Extensions that are read, in either case. No JPEG: it changes values."""
 PREDICTED = (
     "_pred", "_prediction", "_prob", "_mask", "_out", "_output", "_result", "_pixels0"
 )  # fmt: skip
-"""What the name of a map may end with, after that of its image; the case does not matter."""
+"""Endings that the name of a map may add to that of its image, in either case."""
 LEVELS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
-"""What stands for probability 1."""
+"""Type -> stored value that means probability 1."""
 MOST_VALUES = 65536
-"""So many distinct values at most, of all maps together, can be thresholds."""
+"""Most distinct values, of all maps together, that can be thresholds."""
 
 
 def find_maps(folder: Path, option: str) -> list[Path]:
@@ -123,7 +123,7 @@ class Maps:
         return probabilities(read_values(self.paths[name]), self.binary)
 
     def describe(self) -> str:
-        """What was found and how it was read, in words."""
+        """The maps found and how they were read, in words."""
         words = {dtype: f"v / {level}" for dtype, level in LEVELS.items()}
         kinds = [
             f"{count} of {dtype}, "
@@ -232,7 +232,7 @@ def read_values(path: Path) -> np.ndarray:
             f"{path}: cannot be decoded; no BMP, PNG or TIFF (a TIFF may have 8 or 16 bits, or "
             "32-bit floats)"
         ) from None
-    except Exception as error:  # a damaged file raises whatever its bytes provoke
+    except Exception as error:  # a damaged file may raise anything
         reason = first_line(error)
         reason = reason.replace(str(path), "file")
         raise UserError(f"{path}: cannot be decoded ({reason}); write this file again") from None
@@ -276,7 +276,7 @@ def _read_image(path: Path) -> np.ndarray:
 
 
 def _check(values: np.ndarray, path: Path) -> None:
-    """Refuse what is no probability, whatever the scale.
+    """Refuse values that are not probabilities on any scale.
 
     Raises:
         UserError: naming the values.

@@ -1,4 +1,4 @@
-"""Where a network computes, and with what numbers."""
+"""Device and precision that a network computes with."""
 
 from __future__ import annotations
 

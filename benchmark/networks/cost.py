@@ -38,9 +38,9 @@ def count_macs(name: str, side: int = SIDE) -> tuple[int | None, str | None]:
 
 
 def count_activations(name: str, side: int = SIDE) -> int:
-    """Values of 4 bytes that a training step keeps for the way back, for each image of its batch.
+    """Values of 4 bytes that a training step keeps for the backward pass, per image of its batch.
 
-    What several operations keep is counted once, parameters are not. Counted on the meta device.
+    A value that several operations keep counts once, parameters do not. Counted on the meta device.
 
     Args:
         name: of the detector, with variant and options.

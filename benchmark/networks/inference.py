@@ -63,7 +63,7 @@ class Predictor:
 
         Args:
             images: (H, W) uint8 or uint16 each.
-            geometry: how to pad; the images have their size already (`resize.fit`).
+            geometry: how to pad; the images already have their size (`resize.fit`).
 
         Yields:
             The number of an image and its map, (H, W) float32 in [0, 1]; in any order.
@@ -88,7 +88,7 @@ class Predictor:
                 batch = numbers[start : start + count]
                 if len(batch) == count:
                     yield batch
-                else:  # one image is the other size whose numbers are known to be the same
+                else:  # besides full batches, only single images are known to give the same numbers
                     yield from ([number] for number in batch)
 
     def _maps(self, images: list[np.ndarray], geometry: Geometry) -> Tensor:

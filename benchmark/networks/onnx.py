@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-"""What torch writes without conversion; onnxruntime reads it since 1.14 (2023)."""
+"""Opset that torch writes without conversion; onnxruntime reads it since 1.14 (2023)."""
 THRESHOLD = 0.5
-"""Above it a pixel is a target, as scoring has it."""
+"""Probability above which a pixel is a target, as in scoring."""
 TOLERANCE = 1e-3
 """Largest difference of a probability between onnxruntime and torch: rounding of large logits
 makes 1e-4, and the smallest real mistake (another grid, a swapped input) 1e-2 and more."""
@@ -37,7 +37,7 @@ AXES = {0: "batch", 2: "height", 3: "width"}
 
 
 class GreyToProbability(nn.Module):
-    """Normalisation, network and sigmoid in one: what is exported.
+    """Normalisation, network and sigmoid in one, for export.
 
     The padding is left to the caller: as a part of the graph it would make every shape symbolic.
     """
@@ -114,7 +114,7 @@ def _capture(network: nn.Module, name: str, side: int) -> onnx.ModelProto:
     """The graph of a network.
 
     Raises:
-        UserError: the exporter cannot do it.
+        UserError: the exporter fails.
     """
     # two images, because an axis of size 1 is taken as fixed
     example = _scene(2, side, side)
@@ -131,7 +131,7 @@ def _capture(network: nn.Module, name: str, side: int) -> onnx.ModelProto:
                 opset_version=OPSET,
                 verbose=False,
             )
-    except Exception as error:  # whatever the network's Python provokes in the exporter
+    except Exception as error:  # the exporter may raise anything on the network's Python
         cause = error.__cause__ or error
         reason = first_line(cause)
         raise UserError(f"{name} cannot be exported to ONNX: {reason}") from error
@@ -162,7 +162,7 @@ def _name_axes(model: onnx.ModelProto, side: int) -> list[str]:
 def _describe(model: onnx.ModelProto, source: Source) -> None:
     """Write what a user of the file needs to know into it, and drop the exporter's own notes.
 
-    Those name this machine's source files, and take as much place as a small network.
+    Those name this machine's source files, and take as much room as a small network.
     """
     import onnx.helper
 
@@ -233,7 +233,7 @@ def _check(network: GreyToProbability, raw: bytes, side: int, free: list[str], n
 
 
 def _scene(batch: int, height: int, width: int) -> Tensor:
-    """Noise with bright spots, to which a trained network answers something: (B, 1, H, W)."""
+    """Noise with bright spots, so that a trained network finds something: (B, 1, H, W)."""
     generator = torch.Generator().manual_seed(0)
     image = 0.2 + 0.2 * torch.rand(batch, 1, height, width, generator=generator)
     for k in (8, 9):
@@ -248,7 +248,7 @@ def _exported(axis: str, side: int) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what the exporter prints, logs and warns of: that is about torch, not the network."""
+    """Silence the exporter's prints, logs and warnings: they are about torch, not the network."""
     sink = io.StringIO()
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

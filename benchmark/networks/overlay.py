@@ -1,4 +1,4 @@
-"""What `predict` says of a mask: its components, measured and drawn over the image."""
+"""Components of a predicted mask, measured and drawn over the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 PICTURE_SIDE, LARGEST_FACTOR = 1024, 8
 """Overlays are enlarged so that their longer side reaches this, px, but not by more."""
-COLOUR, FONT_SIZE = "#ff40d0", 18  # a colour that is told apart from every grey
+COLOUR, FONT_SIZE = "#ff40d0", 18  # a colour distinct from every grey
 
 
 class Component(NamedTuple):
@@ -60,7 +60,7 @@ def measure(mask: np.ndarray, probability: np.ndarray) -> list[Component]:
 def draw_overlay(image: np.ndarray, mask: np.ndarray, components: list[Component]) -> np.ndarray:
     """The image with an outline around each component, and its number and mean score beside it.
 
-    Outlines and texts keep a pixel of the image away from every component, so nothing of a target
+    Outlines and texts stay one image pixel away from every component, so nothing of a target
     is hidden; a text that finds no free place is left out.
 
     Args:
@@ -97,7 +97,7 @@ def draw_overlay(image: np.ndarray, mask: np.ndarray, components: list[Component
 def _free_place(
     taken: np.ndarray, component: Component, factor: int, margin: int, width: int, height: int
 ) -> tuple[int, int] | None:
-    """Where a text of this size fits beside a component: its (x, y), which is then taken."""
+    """Place (x, y) beside a component where a text of this size fits; it is then taken."""
     top, left = component.top * factor - margin, component.left * factor - margin
     bottom = (component.top + component.height) * factor + margin
     right = (component.left + component.width) * factor + margin

@@ -35,7 +35,7 @@ from datasets.files import read_grey
 from detectors.base import Detector
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""What is taken from a folder; the case does not matter."""
+"""Extensions taken from a folder, in either case."""
 
 
 def predict_files(
@@ -49,7 +49,7 @@ def predict_files(
 ) -> int:
     """Run a network on image files, in fp32, and write what it finds below `output`.
 
-    An image that fails gets one line, and the others are done nevertheless. Files of the same name
+    An image that fails gets one line, and the others are still done. Files of the same name
     are replaced; each is written whole or not at all, the table last.
 
     Args:
@@ -58,8 +58,8 @@ def predict_files(
         output: folder for the results.
         threshold: a pixel belongs to a target where its probability is above.
         device: `auto`, `cpu`, `cuda` or `cuda:K`; the first one is used. Where CUDA has started
-            in this process before, it can choose no more.
-        overlay: draw the pictures, too.
+            in this process before, it can no longer choose.
+        overlay: also draw the pictures.
         console: where to report.
 
     Returns:
@@ -115,7 +115,7 @@ def find_images(inputs: list[Path], console: Console) -> list[Path]:
     Raises:
         UserError: a path that is missing, or a folder without images.
     """
-    found: dict[Path, Path] = {}  # by what a path really is
+    found: dict[Path, Path] = {}  # by resolved path
     for given in inputs:
         if given.is_dir():
             files = sorted(given.iterdir())
@@ -159,10 +159,10 @@ def _check_names(paths: list[Path], output: Path) -> None:
 
 
 def _claim(option: str) -> torch.device:
-    """The device to compute on: of the GPUs, this process sees one from now on, as a worker does.
+    """The device to compute on; from now on this process sees one GPU only, as a worker does.
 
     Raises:
-        UserError: one that is not there.
+        UserError: there is no such device.
     """
     name = devices(option)[0]
     if name == "cpu":
@@ -170,7 +170,7 @@ def _claim(option: str) -> torch.device:
     os.environ.update(device_environment(name))  # before torch asks CUDA anything
     if not torch.cuda.is_available():
         raise UserError(f"--device {option}: {NO_GPU}")
-    configure(torch.get_num_threads())  # the numbers of scoring
+    configure(torch.get_num_threads())  # the same numbers as in scoring
     return torch.device("cuda")
 
 
@@ -186,7 +186,7 @@ def _read(path: Path) -> np.ndarray:
             mode = image.mode
     except UserError:
         raise
-    except Exception as error:  # a damaged file raises whatever its bytes provoke
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{path}: cannot be decoded ({first_line(error)})") from None
     if mode == "F":
         raise UserError(f"{path}: floating-point image; convert it to 8 or 16 bits")
@@ -213,7 +213,7 @@ def _apply(
     """Probabilities (H, W) of an image.
 
     Raises:
-        UserError: it does not fit into memory, or the answer is no number.
+        UserError: it does not fit into memory, or the answer is not a number.
     """
     try:
         probability = network(image)

@@ -1,4 +1,4 @@
-"""Which network a command works with: that of a run, or a detector with weights."""
+"""The network that a command works with: that of a run, or a detector with weights."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def find_run(run: str, output: Path) -> Path:
         output: where to look for an id.
 
     Raises:
-        UserError: no such run, or several that fit.
+        UserError: no such run, or several that match.
     """
     path = Path(run)
     folder = RunFolder(path if path.is_dir() else path.parent)
@@ -101,7 +101,7 @@ def _of_run(folder: RunFolder) -> Source:
         name, settings = job["detector"], job["settings"]
     except OSError:
         raise
-    except Exception as error:  # a damaged file raises whatever its bytes provoke
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(
             f"{path}: not the weights of a run ({type(error).__name__}); for other checkpoints "
             "use --detector NAME --weights FILE"

@@ -1,4 +1,4 @@
-"""Torch's flags: what is scored, trained and timed runs under the same ones."""
+"""Torch's flags, the same for scoring, training and timing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_device(kind: str, threads: int, memory_share: float | None = None) -> t
     Args:
         kind: `cpu` or `cuda`.
         threads: on the CPU.
-        memory_share: of the GPU's memory that this process may take; None: all.
+        memory_share: fraction of the GPU's memory that this process may take; None: all.
 
     Raises:
         UserError: torch sees no GPU.
@@ -50,7 +50,7 @@ def open_device(kind: str, threads: int, memory_share: float | None = None) -> t
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What the record says of the libraries and flags, by field of `record.Environment`."""
+    """The libraries and flags for the record, by field of `record.Environment`."""
     gpu = device.type == "cuda"
     cudnn = torch.backends.cudnn.version() if gpu else None
     return {

@@ -12,7 +12,7 @@ from benchmark.registry.names import short_dataset
 from benchmark.settings.settings import Settings
 
 ADDED_LATER = ("also", "select_by", "warm_loss", "warm_loss_share", "output_prior")
-"""Settings that are no part of the identity while at their default: with them, what earlier code
+"""Settings left out of the identity while at their default: with them, runs that earlier code
 finished would no longer be recognised as done."""
 
 
@@ -54,7 +54,7 @@ class Job:
         return f"{short_dataset(self.dataset)} {self.detector}+{self.loss} seed {self.seed}"
 
     def folder(self, output: Path) -> Path:
-        """Where the run lives."""
+        """The folder of the run."""
         method = f"{self.detector}+{self.loss}".replace(":", "-").replace("/", "-")
         dataset = short_dataset(self.dataset).replace(":", "-").replace("/", "-")
         return output / "runs" / dataset / method / f"seed{self.seed}-{self.id}"

@@ -47,8 +47,8 @@ class Cell:
 def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> list[Cell]:
     """All cells of the plan.
 
-    What is not trained (a classical method, or 0 epochs) has one cell a dataset: it depends on
-    neither loss nor seed.
+    A method that is not trained (a classical one, or 0 epochs) has one cell a dataset: it depends
+    on neither loss nor seed.
 
     Args:
         plan: what to cross.
@@ -97,13 +97,13 @@ def make_matrix(plan: Plan, preset: dict[str, Any], options: dict[str, Any]) -> 
 
 
 def _override(overrides: dict[str, dict[str, Any]], detector: str) -> dict[str, Any]:
-    """What overrides say of a detector; those of this very variant win."""
+    """The overrides of a detector; those of this very variant win."""
     named = {_match(detectors.REGISTRY, [key])[0]: value for key, value in overrides.items()}
     return named.get(detector.partition(":")[0], {}) | named.get(detector, {})
 
 
 def _check_recipe(entry: Entry[DetectorInfo]) -> None:
-    """Refuse a published recipe with what is no setting, or a value out of range."""
+    """Refuse a published recipe with an unknown setting or a value out of range."""
     settings = {key: value for key, value in entry.info.recipe.items() if key != "loss"}
     if settings:
         check_values({}, settings, entry.places["recipe"])
@@ -165,7 +165,7 @@ def _check_fit(detector: str, info: DetectorInfo, settings: Settings) -> None:
 
 
 def _check_weights(detector: str, info: DetectorInfo, settings: Settings) -> None:
-    """Refuse to score random weights, and to load weights into what has none."""
+    """Refuse to score random weights, and to load weights into a detector that has none."""
     if info.trained and settings.epochs == 0 and settings.weights is None:
         raise UserError(
             f"--epochs 0 scores without training: {detector} needs --weights FILE, "

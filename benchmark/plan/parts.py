@@ -1,4 +1,4 @@
-"""How a training list is parted, as far as its length decides it, and the split in words."""
+"""Parts of a training list, as far as its length decides them, and the split in words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def held_out(images: int, fraction: float) -> int:
 
 
 def describe_split(training: Dataset, testing: Dataset, listed: int, tested: int) -> str:
-    """The split of a run in words, the same for whoever scores on it.
+    """The split of a run in words, the same for every method scored on it.
 
     Args:
         training, testing: the data set's two splits.
@@ -32,7 +32,7 @@ def describe_split(training: Dataset, testing: Dataset, listed: int, tested: int
 
 
 def check_parts(dataset: str, images: int, settings: Settings) -> None:
-    """Refuse a training list that is too short to be parted.
+    """Refuse a training list that is too short to be divided.
 
     Args:
         dataset: its name.

@@ -1,7 +1,7 @@
-"""Everything that can be known before a worker starts: is all there, does it fit, how long is it.
+"""Checks before a worker starts: is everything there, does it fit, how long will it take?
 
 Nothing here imports torch; what needs it (building a detector, measuring the device) runs in a
-child process. Nothing is written but the measurement of a device, into the cache.
+child process. Nothing is written but the measurement of a device, in the cache.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from benchmark.settings.plan import Plan
 
 @dataclass
 class Outlook:
-    """What was found.
+    """The findings.
 
     Attributes:
         site: where the cells would run; None where the device is not there.
         data: by name of the data set.
-        hours: how long it would take; None where that cannot be told yet.
+        hours: how long it would take; None where that is not known yet.
         problems: why the cells cannot start, a line each.
     """
 
@@ -40,12 +40,12 @@ class Outlook:
 
 
 def look_ahead(cells: Sequence[Cell], plan: Plan, measure: bool = False) -> Outlook:
-    """Check that cells can start, and estimate what they take.
+    """Check that cells can start, and estimate how long they take.
 
     Args:
         cells: those to run, in their order.
         plan: where they run.
-        measure: how fast the device is, where that is not known.
+        measure: find out how fast the device is, where that is not known.
     """
     outlook = Outlook()
     with collecting(outlook.problems):
@@ -73,7 +73,7 @@ def look_ahead(cells: Sequence[Cell], plan: Plan, measure: bool = False) -> Outl
 
 
 def refuse(outlook: Outlook) -> None:
-    """Stop where cells cannot start.
+    """Stop if cells cannot start.
 
     Raises:
         UserError: with every reason.

@@ -11,10 +11,10 @@ from benchmark.settings.plan import Plan
 
 
 def check_builds(jobs: Sequence[Job], plan: Plan) -> list[str]:
-    """Build what is not at its defaults, in one child process; nothing is started where all is.
+    """Build all that is not at its defaults, in one child process; where nothing is, start none.
 
     Returns:
-        What does not build, a line each.
+        Failures to build, a line each.
     """
     weights = plan.weights
     detectors = {job.detector: None for job in jobs if weights or ":" in job.detector}

@@ -1,5 +1,5 @@
 """Builds detectors and losses by their names, with weights where there are some, and throws them
-away: whatever does not build is told before a run starts.
+away: whatever does not build is reported before a run starts.
 
 Started by `builds` as `python -m benchmark.preflight.builds_child`; the last line of
 standard output is a JSON list of what is wrong.
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--plugins", type=Path)
     args = parser.parse_args()
-    answer = take_output()  # what constructors print is no answer
+    answer = take_output()  # what constructors print is not part of the answer
     if args.plugins is not None:
         add_plugins(args.plugins, [detectors.REGISTRY, losses.REGISTRY, datasets.REGISTRY])
     problems = [_try("detector", name, _detector, args.weights) for name in args.detector]
@@ -50,19 +50,19 @@ def _detector(name: str, weights: Path | None) -> None:
 
 
 def _architecture(name: str) -> Detector:
-    """Without values, where the detector can do without; they take time."""
-    with suppress(Exception), torch.device("meta"):  # whatever a constructor raises there
+    """A detector without values, which take time, where it can do without."""
+    with suppress(Exception), torch.device("meta"):  # a constructor may raise anything there
         return detectors.create_architecture(name)
     return detectors.create_architecture(name)
 
 
 def _try(kind: str, name: str, build: Callable[..., Any], *arguments: Any) -> str | None:
-    """What is wrong with it, in a line."""
+    """The failure to build it, in a line; None if there is none."""
     try:
         build(name, *arguments)
     except UserError as error:
         return str(error)
-    except Exception as error:  # whatever a constructor raises
+    except Exception as error:  # a constructor may raise anything
         reason = first_line(error)
         return (
             f"{kind} '{name}' does not build with these options ({type(error).__name__}: {reason});"

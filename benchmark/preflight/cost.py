@@ -1,4 +1,4 @@
-"""What detectors declare of their size (`Detector.cost`), read without importing them."""
+"""Sizes that detectors declare (`Detector.cost`), read without importing them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from benchmark.registry.info import Cost
 from benchmark.settings.settings import Settings
 
 BYTES = 4
-"""Of a weight."""
+"""Bytes of a weight."""
 _STATES = {"adam": 2, "adamw": 2}
-"""Numbers that an optimizer keeps for each weight, where it is not one."""
+"""Numbers that an optimizer keeps for each weight, where that is not one."""
 
 
 def declared(detector: str) -> Cost:
-    """`Detector.cost`; that of the default options, whatever the name says, and empty for what
-    declares none."""
+    """`Detector.cost` of the default options, whatever the name says; empty where none is
+    declared."""
     return detectors.REGISTRY.get(detector).info.cost
 
 

@@ -1,4 +1,4 @@
-"""Is the data there? Looked at once a data set, not once a cell."""
+"""Is the data there? Checked once for each data set, not for each cell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pixels(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What is there of the two splits of a data set that a run reads."""
+    """The two splits of a data set that a run reads, as found."""
 
     train_split: str
     test_split: str
@@ -45,7 +45,7 @@ class Survey(NamedTuple):
             check_parts(job.dataset, _limited(self.train.images, job), job.settings)
 
     def pixels(self, job: Job) -> Pixels | None:
-        """What a job goes through; None where only reading tells."""
+        """The pixels that a job goes through; None where only reading would tell."""
         if not self.train.images or not self.test.images:
             return None
         listed, tests = (_limited(found.images, job) for found in (self.train, self.test))
@@ -76,7 +76,7 @@ def survey(name: str, root: Path | None, problems: list[str]) -> Survey | None:
     Args:
         name: of the set, with variant and options.
         root: the data root.
-        problems: what is wrong is added here.
+        problems: list to which whatever is wrong is added.
 
     Returns:
         None if a split is not there at all.

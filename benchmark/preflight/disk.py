@@ -20,7 +20,7 @@ def check_disk(jobs: Sequence[Job], output: Path, site: Site | None) -> None:
     """Refuse an output folder that cannot be written to or has no room; nothing is left there.
 
     Raises:
-        UserError: read-only, in the way of a file, or too small.
+        UserError: read-only, a file of that name, or too small.
     """
     place = _existing(output)
     _probe(place, output)
@@ -39,7 +39,7 @@ def make_output(output: Path) -> None:
     """Make the output folder and check that it can be written to.
 
     Raises:
-        UserError: read-only, full, or in the way of a file.
+        UserError: read-only, full, or a file of that name.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -63,19 +63,19 @@ def _refusal(output: Path, error: OSError) -> UserError:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest above it that there is."""
+    """The path, or its nearest parent that exists."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())
 
 
 def _kept(job: Job) -> float:
-    """What a cell leaves, bytes."""
+    """Bytes that a cell leaves behind."""
     return BYTES * parameters(job) + RECORD
 
 
 def _meanwhile(job: Job) -> float:
-    """What a training has on disk beside that, bytes: its checkpoint, twice while it is replaced,
-    and the weights of the best epoch by each rule."""
+    """Bytes that a training has on disk besides: its checkpoint, twice while it is replaced, and
+    the weights of the best epoch by each rule."""
     settings = job.settings
     if not settings.epochs:
         return 0

@@ -24,7 +24,7 @@ from benchmark.settings.plan import Plan
 from benchmark.settings.settings import Settings
 
 START = 4.5
-"""Seconds until a worker trains, and until it has left: mostly the import of torch."""
+"""Seconds until a worker trains, and until it has exited: mostly the import of torch."""
 STEP = 0.025
 """Seconds of a training step that no size of the network explains: the batch, and its Python."""
 JUDGING = 0.02
@@ -32,22 +32,22 @@ JUDGING = 0.02
 REPORT = 8.0
 """Seconds for tables and figures."""
 OTHERS = 1.3
-"""A training takes so many times what its convolutions and maps take by themselves: 1.05 to 1.3 in
-fp32 and 1.1 to 1.5 in bf16, seven networks on two cores of an AMD EPYC."""
+"""Time of a training over that of its convolutions and maps by themselves: 1.05 to 1.3 in fp32 and
+1.1 to 1.5 in bf16, seven networks on two cores of an AMD EPYC."""
 TRAINING = 3
-"""A training pass takes so many times a forward pass."""
+"""Time of a training pass over that of a forward pass."""
 USUAL = Speed(50e9, 2.4e9)
-"""One core of an AMD EPYC in fp32. How fast another device is, a training there shows; how its two
-rates compare, only a measurement."""
+"""One core of an AMD EPYC in fp32. A training on another device shows how fast that is; how its two
+rates compare, only a measurement shows."""
 SIDE = 256
-"""Side of the image that `Detector.cost` is of, px."""
+"""Side of the image to which `Detector.cost` applies, px."""
 
 
 class Hours(NamedTuple):
     """Estimated seconds.
 
     Attributes:
-        cells: by id of the job; those that cannot be told are left out.
+        cells: by id of the job; those that are not known are left out.
         total: of these, with timing and report.
         unmeasured: detectors of the others, where a measurement of the device would tell.
         unknown: detectors of the others, where only a run would.
@@ -71,7 +71,7 @@ def estimate(
     Args:
         cells: those to run.
         plan: where they run.
-        data: what is there of each data set.
+        data: each data set as found.
         site: devices and threads.
         speeds: of the site, by precision.
     """
@@ -104,7 +104,7 @@ def estimate(
 
 
 def learn(cells: Sequence[Cell], site: Site) -> None:
-    """Leave the speed that trainings have shown for later runs, where none was measured.
+    """Keep the speed that trainings have shown for later runs, where none was measured.
 
     Args:
         cells: that have been run here.
@@ -139,13 +139,13 @@ def _pace(detector: str, precision: str, speeds: dict[str, Speed]) -> float | No
 
 
 def _known_pace(output: Path, detector: str, precision: str, site: Site) -> float | None:
-    """The same from the newest record of this detector in the output folder that was made so."""
+    """The same from the newest record of this detector, device, threads and precision."""
     method = glob.escape(detector.replace(":", "-").replace("/", "-"))
     paths = output.glob(f"runs/*/{method}+*/*/record.json")
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             record = read_record(path)
-        except RecordError:  # the report tells
+        except RecordError:  # the report warns of it
             continue
         where = record.environment
         made = record.cell.detector, where.device, where.threads, where.precision

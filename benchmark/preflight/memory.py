@@ -1,4 +1,4 @@
-"""Does it fit into memory? Only what certainly does not is refused."""
+"""Does it fit into memory? A run is refused only if it certainly does not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BASE = 350 * 2**20
 """Bytes of a worker before its network: torch and the libraries. Records of untrained methods have
 500 MiB, small images included."""
 MARGIN = 1.1
-"""Refused is what needs so many times the memory that there is."""
+"""Need, in units of the memory that there is, from which on a run is refused."""
 
 
 def check_memory(jobs: Sequence[Job], data: dict[str, Survey], site: Site) -> None:
     """Refuse trainings that cannot fit.
 
-    On a CPU the runs at a time share the memory, so the largest of them are added up. On a GPU one
+    On a CPU concurrent runs share the memory, so the largest of them are added up. On a GPU one
     that ran out of memory is repeated alone, so each is judged by itself.
 
     Raises:

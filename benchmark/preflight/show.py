@@ -1,4 +1,4 @@
-"""What `--dry-run` says below the matrix."""
+"""The lines of `--dry-run` below the matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def print_outlook(outlook: Outlook, cells: Sequence[Cell], plan: Plan, console: 
     """Print where the cells would run, on what, and how long they would take.
 
     Args:
-        outlook: what was found.
+        outlook: the findings.
         cells: those to run.
         plan: where they run.
         console: where to print.
@@ -45,7 +45,7 @@ def _lines(outlook: Outlook, cells: Sequence[Cell], plan: Plan) -> Iterator[tupl
 
 
 def describe_hours(hours: Hours) -> str:
-    """The time in all, and what is missing to tell it."""
+    """The total time, and what is missing to know it."""
     parts = [f"about {duration(hours.total)} in all"] if hours.cells else []
     if hours.unmeasured:
         which = f": {', '.join(hours.unmeasured)}" if parts else ""

@@ -1,4 +1,4 @@
-"""Where cells would run: devices, how many runs at a time, with how many threads."""
+"""The place where cells would run: devices, runs at a time, threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Site:
 
     @property
     def threads(self) -> int:
-        """Of a run."""
+        """CPU threads of a run."""
         return threads_of_a_run(self.cards)
 
     @property
@@ -39,7 +39,7 @@ class Site:
         return self.at_once if self.is_cpu else len(self.cards)
 
     def precision(self, asked: str) -> str:
-        """What `auto` means here; see `run.resolve_precision`."""
+        """The meaning of `auto` here; see `run.resolve_precision`."""
         if asked != "auto":
             return asked
         return "bf16" if not self.is_cpu or cpu_computes_bf16() else "fp32"

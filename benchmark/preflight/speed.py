@@ -1,4 +1,4 @@
-"""How fast a device trains: measured once, kept beside the data cache."""
+"""Training speed of a device: measured once, kept beside the data cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from datasets.cache import cache_folder
 
 
 class Speed(NamedTuple):
-    """What a training does in a second, forwards and back.
+    """Work that a training does in a second, forwards and back.
 
     Attributes:
         macs: multiply-adds of convolutions.
@@ -30,7 +30,7 @@ class Speed(NamedTuple):
     values: float
 
     def seconds(self, macs: float, values: float) -> float:
-        """Of a pass with so many multiply-adds and values kept."""
+        """Seconds of a pass with this many multiply-adds and values kept."""
         return macs / self.macs + values / self.values
 
 
@@ -57,7 +57,7 @@ def measured(jobs: Sequence[Job], site: Site, now: bool) -> dict[str, Speed]:
 
 
 def keep(site: Site, precision: str, copies: int, speed: Speed) -> None:
-    """Leave a speed for later runs; without a cache it is lost.
+    """Keep a speed for later runs; without a cache it is lost.
 
     Args:
         site: devices and threads.

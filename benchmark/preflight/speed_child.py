@@ -20,7 +20,7 @@ BATCH, SIDE = 4, 96
 CONVOLUTIONS = ((16, 1), (64, 2), (128, 4))
 """Channels, and by how much the maps are smaller than `SIDE`: the levels of a U-Net."""
 CHANNELS = 32
-"""Of the maps that are normalised."""
+"""Channels of the maps that are normalised."""
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def rates(device: torch.device, precision: str, seconds: float) -> dict[str, flo
     inputs = [(c, SIDE // by) for c, by in CONVOLUTIONS]
     macs = sum(BATCH * 9 * c * c * side * side for c, side in inputs)
     maps = nn.Sequential(nn.BatchNorm2d(CHANNELS), nn.ReLU())
-    values = 2 * BATCH * CHANNELS * SIDE * SIDE  # the inputs of both are kept for the way back
+    values = 2 * BATCH * CHANNELS * SIDE * SIDE  # the inputs of both are kept for the backward pass
     conv = _seconds(convolutions, inputs, device, precision, seconds)
     norm = _seconds([maps], [(CHANNELS, SIDE)], device, precision, seconds)
     return {"macs": 3 * macs / conv, "values": 3 * values / norm}

@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--plugins", type=Path)
     args = parser.parse_args()
 
-    send = EventWriter(take_output())  # whatever else prints goes to the log
+    send = EventWriter(take_output())  # all other prints go to the log
     threading.Thread(target=leave_with_parent, daemon=True).start()
 
     status, message, numbers = "failed", "", None
@@ -48,7 +48,7 @@ def main() -> int:
         status, message = ("done", "") if numbers else ("skip", "no batch normalisation to fold")
     except UserError as error:
         message = str(error)
-    except Exception as error:  # whatever a detector raises
+    except Exception as error:  # a detector may raise anything
         traceback.print_exc()
         line = first_line(error)
         if is_out_of_memory(error):
@@ -154,7 +154,7 @@ def _macs(detector: str, side: int) -> int | None:
 
     try:
         return count_macs(detector, side)[0]
-    except Exception as error:  # whatever a forward raises on the meta device; the times are left
+    except Exception as error:  # the meta device may raise anything; the times remain
         print(f"MACs not counted: {type(error).__name__}: {error}", flush=True)
         return None
 
@@ -165,7 +165,7 @@ def _unless_it_fails(
     """The numbers, or None and a note: some networks do what cannot be captured in a CUDA graph."""
     try:
         return measure()
-    except Exception as error:  # whatever a capture raises; the other numbers are worth more
+    except Exception as error:  # a capture may raise anything; the other numbers are worth more
         traceback.print_exc()
         # ending a capture that has failed fails again, and says less
         reasons = [e for e in (error.__context__, error) if e is not None]

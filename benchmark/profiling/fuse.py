@@ -1,4 +1,9 @@
-"""Batch normalisations folded into the convolutions before them, as one deploys a network."""
+"""Batch normalisations folded into the convolutions before them, as for deployment.
+
+A chain y = BN(conv(x)) is found by watching a forward pass: hooks note which tensor a convolution
+returned and which tensor a normalisation took, and a dispatch mode counts all uses of each. A pair
+may be folded if the convolution's output goes to that normalisation only, in every run of it.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,9 @@ from torch.utils._pytree import tree_leaves
 from detectors.base import Detector, Prediction
 
 SIDE = 64
-"""Side of the random images that the network is followed on, px; more where it needs more."""
+"""Side of the random images for the watched pass, px; more where the network needs more."""
 TOLERANCE = 1e-3
-"""Largest change of an output by folding, in its standard deviations."""
+"""Largest change of an output by folding, in units of its standard deviation."""
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
@@ -26,14 +31,14 @@ class Folded(NamedTuple):
 
     detector: Detector
     folded: int  # batch normalisations that are gone
-    total: int  # of so many that a forward pass runs
+    total: int  # those that a forward pass runs
 
 
 def fold_batchnorm(detector: Detector) -> Folded:
     """A copy in eval mode whose batch normalisations are folded into the convolutions before them.
 
-    What follows what is seen in a forward pass, so any network will do. Kept are those that follow
-    something else, or a convolution whose output goes elsewhere too.
+    Which layer follows which is seen in a forward pass, so any network will do. Normalisations that
+    follow something else, or a convolution whose output also goes elsewhere, are kept.
 
     Raises:
         RuntimeError: folding changed the outputs.
@@ -43,7 +48,7 @@ def fold_batchnorm(detector: Detector) -> Folded:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, detector.in_channels, side, side, generator=generator)
     x = x.to(next(detector.parameters(), x).device)
-    with torch.inference_mode(False), torch.no_grad():  # its operations go by other names
+    with torch.inference_mode(False), torch.no_grad():  # its operations have other names
         pairs, total, before = _follow(copy, x)
         for convolution, norm in pairs:
             _fold(convolution, norm)
@@ -58,7 +63,7 @@ class _Uses(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.count: Counter[int] = Counter()  # by id
-        self.as_kernel: Counter[int] = Counter()
+        self.as_kernel: Counter[int] = Counter()  # likewise, as the kernel of a convolution
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -97,8 +102,9 @@ def _follow(
         prediction = model(x)
     for handle in handles:
         handle.remove()
-    uses.count.update(id(leaf) for leaf in tree_leaves(prediction))
+    uses.count.update(id(leaf) for leaf in tree_leaves(prediction))  # an output counts as a use
 
+    # One use is the normalisation's own; any other would see the folded values.
     runs = Counter(convolution for convolution, _ in outputs.values())
     shared = {convolution for convolution, y in outputs.values() if uses.count[id(y)] != 1}
     pairs = []
@@ -109,7 +115,9 @@ def _follow(
         if type(norm) is not nn.BatchNorm2d or norm.running_mean is None:
             continue  # a subclass may do more: timm's include an activation
         weight = id(convolution.weight)  # a kernel that is normalised or tied is used elsewhere too
+        # Every use of the kernel must be a run of this convolution, as it is ...
         plain = uses.count[weight] == uses.as_kernel[weight] == runs[convolution]
+        # ... and every run must feed this normalisation: a shared layer may run several times.
         if plain and convolutions == [convolution] * runs[convolution]:
             pairs.append((convolution, norm))
     return pairs, len(inputs), prediction
@@ -128,6 +136,7 @@ def _fold(convolution: Convolution, norm: nn.BatchNorm2d) -> None:
         bias = bias + convolution.bias.double() * scale
     if norm.affine:
         bias = bias + norm.bias.double()
+    # g is one number an output channel, whose axis depends on the kind of convolution.
     if isinstance(convolution, nn.ConvTranspose2d):  # (C_in, C_out / groups, h, w)
         groups = convolution.groups
         each = weight.unflatten(0, (groups, -1)) * scale.view(groups, 1, -1, 1, 1)

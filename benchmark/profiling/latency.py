@@ -27,15 +27,15 @@ REPEATS = 5
 SETTLED = 0.05
 """Warm: the last `WARMUP` times differ by no more than this fraction."""
 PATIENCE = 10
-"""Very slow methods do without these numbers after so many times `seconds`."""
+"""Multiple of `seconds` after which very slow methods do without these numbers."""
 
 
 class PeakMemory:
     """Largest memory since this was made, in bytes.
 
-    On a GPU what torch has allocated there, weights and inputs included; on a CPU how much the
-    resident memory of the process has grown, so use it in a fresh process and before building
-    inputs. Weights that are in memory already do not count there.
+    On a GPU, memory that torch has allocated, weights and inputs included; on a CPU, growth of the
+    resident memory of the process, so use it in a fresh process and before building inputs. Weights
+    that are in memory already do not count there.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -76,7 +76,7 @@ def measure(
         precision: `fp32`, or `bf16` through autocast, its casts included.
         seconds: what to spend on the timed runs, and at most on the warm-up of a CPU; more where
             `WARMUP` and `REPEATS` runs take longer.
-        memory: counts from where it was made, else from here.
+        memory: counts from its creation; without one, counts from here.
         graph: replay a CUDA graph of the forward pass, which spares launching each kernel.
 
     Raises:
@@ -117,7 +117,7 @@ def measure(
 
 
 def _capture(work: Callable[[], None]) -> Callable[[], None]:
-    """What replays the kernels that `work` launches on the GPU."""
+    """A function that replays the kernels that `work` launches on the GPU."""
     stream = torch.cuda.Stream()  # nothing may be captured on the default one
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -147,7 +147,7 @@ def _repeat(
     seconds: float,
     done: Callable[[list[float]], bool] = lambda _: False,
 ) -> list[float]:
-    """Run until `seconds` are over or `done` is content, `least` times unless that takes ages."""
+    """Run until `seconds` are over or `done` agrees, `least` times unless that takes ages."""
     times: list[float] = []
     started = time.perf_counter()
     while True:

@@ -1,4 +1,4 @@
-"""The table of the `profile` command: what detectors cost, beside what their papers say."""
+"""The table of the `profile` command: costs of detectors beside those in their papers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.records.csv_writer import as_csv
 from benchmark.records.record import Latency, Profile
 from benchmark.records.store import write_atomic
 
-# What a narrow terminal does without, first to go first; places in `_titles`.
+# Columns that a narrow terminal drops, first to go first; places in `_titles`.
 _GRAPH = 5
 _DISPENSABLE = (3, 9, 8, 7, 2, _GRAPH)
 
@@ -58,7 +58,7 @@ def caption(profiles: Sequence[Profile]) -> str:
 
 
 def footnotes(profiles: Sequence[Profile]) -> list[str]:
-    """Where the published numbers are printed and why ours differ; what disturbed a timing."""
+    """Sources of the published numbers and why ours differ; whatever disturbed a timing."""
     lines = []
     for name, published in {p.detector: p.published for p in profiles}.items():
         source, difference = (published.get(key) for key in ("source", "difference"))

@@ -15,12 +15,12 @@ Status = Literal["done", "failed", "oom", "diverged"]
 
 
 def timestamp() -> str:
-    """Now, as records have it: ISO 8601, UTC, to the second."""
+    """The present time as records have it: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class RecordError(Exception):
-    """A file that is no record of ours: truncated, foreign, or of another version."""
+    """A file that is not a record of ours: truncated, foreign, or of another version."""
 
 
 class _Part(BaseModel):
@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class Cell(_Part):
-    """Which cell of the matrix this is."""
+    """The cell of the matrix."""
 
     id: str  # hash of the canonical settings
     dataset: str
@@ -40,7 +40,7 @@ class Cell(_Part):
 
 
 class Data(_Part):
-    """What was trained and scored on."""
+    """The data that a run trained on and was scored on."""
 
     train_images: int
     val_images: int
@@ -68,14 +68,14 @@ class ImageScore(_Part):
     intersection: int
     predicted: int
     positive: int  # target pixels
-    sums: dict[str, float] = {}  # what this protocol counts besides; added up over images
+    sums: dict[str, float] = {}  # further counts of this protocol; added up over images
 
 
 Outcome = Literal["hit", "unseen", "merged", "shifted"]
 
 
 class Targets(_Part):
-    """What became of every target of the test set: columns of equal length.
+    """Outcome of every target of the test set: columns of equal length.
 
     A miss is unseen (nothing predicted near it), merged (what is near it hits or covers another
     target) or shifted (it has a prediction of its own, with the centroid too far off).
@@ -83,7 +83,7 @@ class Targets(_Part):
 
     image: list[int]  # place in `Scores.images`
     area: list[int]  # px
-    scr: list[float | None]  # signal-to-clutter ratio; None where it cannot be told
+    scr: list[float | None]  # signal-to-clutter ratio; None where it is undefined
     outcome: list[Outcome]
     predicted_area: list[int]  # of the component that hit it; 0 for a miss
     intersection: list[int]  # with that component
@@ -114,7 +114,7 @@ class Curve(_Part):
 
 
 Empty = Literal["perfect", "zero"]
-"""What a ratio 0/0 counts where there is no target pixel: 1, or 0 as in all published code."""
+"""Value of a ratio 0/0 where there is no target pixel: 1, or 0 as in all published code."""
 # Records from before `Scores.empty` do not say their rules. These were the protocols' own then.
 _EARLIER_PERFECT = ("native",)
 _EARLIER_THRESHOLD = 0.5
@@ -124,8 +124,8 @@ _EARLIER_RADIUS = 3.0
 class Scores(_Part):
     """The result under one protocol.
 
-    `empty`, `threshold` and `radius` are what was recorded, None in records from before they were;
-    whoever needs them asks `empty_value`, `cut` and `reach`, which know those, too.
+    `empty`, `threshold` and `radius` are as recorded, None in records from before they were kept;
+    code that needs them asks `empty_value`, `cut` and `reach`, which know those records, too.
     """
 
     protocol: str  # name
@@ -142,7 +142,7 @@ class Scores(_Part):
 
     @property
     def empty_value(self) -> float:
-        """What an image without a target pixel counts where nothing is predicted in it."""
+        """The value of an image without a target pixel where nothing is predicted in it."""
         if self.empty is None:
             return 1.0 if self.protocol in _EARLIER_PERFECT else 0.0
         return 1.0 if self.empty == "perfect" else 0.0
@@ -154,7 +154,7 @@ class Scores(_Part):
 
     @property
     def reach(self) -> float:
-        """px: the centroid of a hit in `targets` is nearer."""
+        """Distance, px, below which the centroid of a hit in `targets` lies."""
         return _EARLIER_RADIUS if self.radius is None else self.radius
 
 
@@ -172,7 +172,7 @@ class Epoch(_Part):
 
 
 class Cost(_Part):
-    """What the run cost."""
+    """The cost of the run."""
 
     parameters: int
     macs: int | None = None  # multiply-adds of one forward pass at `macs_input`
@@ -186,7 +186,7 @@ class Cost(_Part):
 
 
 class Environment(_Part):
-    """Where it ran."""
+    """The machine and software that the run ran on."""
 
     harness: str
     python: str
@@ -202,7 +202,7 @@ class Environment(_Part):
     cudnn: str | None = None  # as torch numbers it, e.g. "91002"
     deterministic: bool | None = None  # torch was told to prefer reproducible algorithms
     tf32: bool | None = None  # fp32 was rounded to TF32 in convolutions or matrix products
-    jobs: int = 1  # so many runs, this one included, shared the device at most
+    jobs: int = 1  # most runs, this one included, that shared the device
     cuda_graph: str | None = None  # in words: whether training steps were replayed from one
 
 
@@ -214,16 +214,16 @@ class Selected(_Part):
 
 
 class Untrained(_Part):
-    """What the network answered before its first training step."""
+    """Scores of the network before its first training step."""
 
-    part: Literal["val", "test"]  # whose images: of the validation part, or of the test set
-    images: int  # the first so many of them
+    part: Literal["val", "test"]  # the part scored: validation part, or test set
+    images: int  # how many of them, from the first on
     protocol: str
     metrics: dict[str, float]
 
 
 class Record(_Part):
-    """Everything that is known about one run."""
+    """Everything known about one run."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     cell: Cell
@@ -248,7 +248,7 @@ class Record(_Part):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     def views(self) -> list[Record]:
-        """This record, and one for every other selection rule, as if that was the run's own."""
+        """This record, and one for every other selection rule, as if that were the run's own."""
         return [self] + [
             self.model_copy(
                 update={
@@ -300,7 +300,7 @@ class Profile(_Part):
     fused: bool = False  # batch normalisations folded into convolutions
     folded: str | None = None  # how many of them, e.g. "43 of 44"
     published: dict[str, Any] = {}  # `published_cost` of the detector
-    warning: str | None = None  # what else used the machine meanwhile
+    warning: str | None = None  # other users of the machine at the time
     deterministic: bool | None = None  # as in `Environment`; None: before runs' flags were used
     torch: str
     harness: str

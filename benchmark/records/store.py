@@ -2,10 +2,10 @@
 
 OUTPUT/runs/<dataset>/<detector>+<loss>/seed<k>-<id>/
     task.json       the job with its resolved settings, and where and how it runs
-    events.jsonl    what the worker tells while it runs, one JSON object a line
+    events.jsonl    the worker's reports while it runs, one JSON object a line
     checkpoint.pt   a finished epoch, to resume from; at most a minute old while it trains
     best-*.pt       the weights of the best epoch so far, by rule of selection and epoch
-    untrained.json  what the network answered before its first step
+    untrained.json  scores of the network before its first step
     weights.pt      the weights that were scored
     record.json     the result; written last
     log.txt         what the worker printed
@@ -73,11 +73,11 @@ class RunFolder:
         return self.path / f"{rule}-{epoch}.pt"
 
     def all_best(self) -> list[Path]:
-        """Those of them that there are."""
+        """All such files that there are."""
         return list(self.path.glob("best-*.pt"))
 
     def discard_checkpoint(self) -> None:
-        """Remove what only a training that goes on needs."""
+        """Remove the files that only an unfinished training needs."""
         for path in (self.checkpoint, self.untrained, *self.all_best()):
             path.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ class RunFolder:
         self.record.unlink(missing_ok=True)
 
     def clean(self, job_id: str) -> None:
-        """Make room for a new start: see `discard_record`; also what a killed write has left."""
+        """Make room for a new start: `discard_record`, and remove what a killed write has left."""
         self.discard_record(job_id)
         for pattern in (".*.pt.*", ".record.json.*", ".crops.npz.*"):
             for leftover in self.path.glob(pattern):

@@ -1,4 +1,4 @@
-"""Checks of what a plug-in class declares: each mistake is a line with file and line number."""
+"""Checks of a plug-in class's declarations: each mistake is a line with file and line number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.registry.info import Cost, PluginInfo, PublishedCost
 from benchmark.registry.scan import UNKNOWN, Attribute, ClassText, SourceFile
 
 _TORCHS = frozenset({"training", "dump_patches", "call_super_init"})
-"""What `nn.Module` itself sets in its body."""
+"""Attributes that `nn.Module` itself sets in its body."""
 _NOT_OF_A_VARIANT = frozenset({"name", "group", "variants", "variant_data"})
 _KEYS = {"cost": Cost.__annotations__, "published_cost": PublishedCost.__annotations__}
 _WANTED = {
@@ -24,7 +24,7 @@ _WANTED = {
     "tuple_type": "a tuple, as in (1, 2) or ('one',)",
     "dict_type": "a dict, as in {'key': 1}",
 }
-"""By pydantic's names of what is wrong."""
+"""Type of pydantic's error -> what it wants."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Check:
     Attributes:
         file, text: the class.
         kind: e.g. `detector`.
-        base: what its base class declares.
+        base: the declarations of its base class.
         known: names that its bases define.
         options: arguments of its constructor.
         own: the declared attributes that stand in its body.
@@ -49,7 +49,7 @@ class Check:
     own: dict[str, Attribute] = field(default_factory=dict)
 
     def info(self) -> PluginInfo:
-        """What the class declares, over what its base does.
+        """The declarations of the class, over those of its base.
 
         Raises:
             UserError: a line for each attribute that is unknown, computed or of the wrong type.
@@ -68,13 +68,13 @@ class Check:
         return info
 
     def place(self, name: str, *inside: Any) -> str:
-        """Where a declared value stands: file, line, and the way to it inside the attribute."""
+        """Where a declared value stands: file, line, and the path to it inside the attribute."""
         line = self.own[name].line_of(inside)
         steps = "".join(f"[{step!r}]" for step in inside)
         return f"{self.file.path}, line {line}: {self.text.name}.{name}{steps}"
 
     def _names(self) -> Iterator[str]:
-        """Sort out the attributes; yields what is wrong with their names."""
+        """Sort out the attributes; yields mistakes in their names."""
         for attribute in self.text.attributes:
             self.own[attribute.name] = attribute
             place = self.place(attribute.name)
@@ -91,7 +91,7 @@ class Check:
             del self.own[attribute.name]
 
     def _may_be_its_own(self, attribute: Attribute) -> bool:
-        """Whether an attribute that no field has may stand there.
+        """Whether an attribute that is not a field may stand there.
 
         A class has attributes of its own in capitals, with an underscore in front, and where a base
         class has them. Others have their type beside them or are computed (a function, say), and
@@ -104,7 +104,7 @@ class Check:
         return not near and (attribute.annotated or attribute.value is UNKNOWN)
 
     def _variants(self, info: PluginInfo) -> Iterator[str]:
-        """What is wrong with the data of single variants."""
+        """Mistakes in the data of single variants."""
         if "variant_data" not in self.own:
             return
         fields = [key for key in type(info).model_fields if key not in _NOT_OF_A_VARIANT]
@@ -123,14 +123,14 @@ class Check:
                     yield self._wrong(found, "variant_data", variant)
 
     def _choices(self, info: PluginInfo) -> Iterator[str]:
-        """What is wrong with the options that are said to have few values."""
+        """Mistakes in the options that are said to have few values."""
         for option in info.choices if "choices" in self.own else ():
             if option not in self.options:
                 place = self.place("choices", option)
                 yield f"{place}: the constructor has no such option{_hint(option, self.options)}"
 
     def _wrong(self, error: Any, *before: str) -> str:
-        """What pydantic found wrong with a value, in a line."""
+        """Pydantic's complaint about a value, in a line."""
         path = [*before, *(step for step in error["loc"] if step != "[key]")]
         place = self.place(*path)
         if error["type"] == "extra_forbidden":

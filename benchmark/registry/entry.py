@@ -1,4 +1,4 @@
-"""A plug-in that is registered: what is known of it, and how its class is imported."""
+"""A registered plug-in: everything known about it, and how its class is imported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Entry(Generic[I]):
         file: where it is defined.
         class_name: the class in that file.
         module: dotted name for built-ins, None for plug-in files.
-        info: what it declares, with what it inherits.
+        info: its declarations, inherited ones included.
         places: where each declared attribute stands (`FILE, line N: CLASS.ATTRIBUTE`), in the
             order of declaration; what is not declared has its default.
         options: its constructor's arguments with their defaults, `UNKNOWN` where not a literal.
@@ -46,11 +46,11 @@ class Entry(Generic[I]):
 
     @property
     def variant_is_path(self) -> bool:
-        """Whether what stands where others have a variant is the way to the data."""
+        """Whether the place of a variant in the name holds the path to the data."""
         return isinstance(self.info, DatasetInfo) and self.info.variant_is_root
 
     def of_variant(self, variant: str | None) -> Self:
-        """The same with what a variant declares; None is the default one."""
+        """The same with the declarations of a variant; None is the default one."""
         own = dict(self.info.variant_data.get(variant or "", {}))
         if self.variant_is_path and variant is not None:
             own["needs_root"] = False

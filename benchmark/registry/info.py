@@ -1,6 +1,6 @@
-"""What plug-ins declare about themselves, typed; importing this needs no torch.
+"""Typed declarations of plug-ins; importing this needs no torch.
 
-What each field means is said at the base classes (`detectors.base.Detector`, `losses.base.Loss`,
+The fields are explained at the base classes (`detectors.base.Detector`, `losses.base.Loss`,
 `datasets.base.Dataset`), which have the same defaults (a test compares them).
 """
 
@@ -49,7 +49,7 @@ class PublishedCost(TypedDict, total=False):
 
 
 class PluginInfo(BaseModel):
-    """What plug-ins of every kind declare."""
+    """Declarations of plug-ins of every kind."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -72,7 +72,7 @@ class PluginInfo(BaseModel):
 
 
 class DetectorInfo(PluginInfo):
-    """What a detector declares."""
+    """Declarations of a detector."""
 
     venue: str = ""
     year: NonNegativeInt = 0
@@ -100,13 +100,13 @@ class DetectorInfo(PluginInfo):
 
 
 class LossInfo(PluginInfo):
-    """What a loss declares."""
+    """Declarations of a loss."""
 
     capturable: bool = True
 
 
 class DatasetInfo(PluginInfo):
-    """What a data set declares; the last four are of those that are files."""
+    """Declarations of a data set; the last four are for sets of files."""
 
     title: str = ""
     archive: str = ""
@@ -128,4 +128,4 @@ INFOS: dict[str, type[PluginInfo]] = {
     "loss": LossInfo,
     "dataset": DatasetInfo,
 }
-"""By the kind of a registry."""
+"""Kind of a registry -> type of its declarations."""

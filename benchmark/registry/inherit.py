@@ -1,4 +1,4 @@
-"""Which scanned classes are plug-ins of a kind, and what they declare together with their bases."""
+"""Scanned classes that are plug-ins of a kind, and their declarations, inherited ones included."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmark.registry.scan import ClassText, SourceFile
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a class of the kind.
+    """Everything known about a class of the kind.
 
     Attributes:
-        info: what it declares, inherited declarations included.
+        info: its declarations, inherited ones included.
         places: where each declared attribute stands, in words, in the order of declaration.
-        names: what its body and those of its bases define, from the kind's base class on.
+        names: defined in its body and those of its bases, from the kind's base class on.
         options: its constructor's arguments with their defaults.
     """
 
@@ -34,7 +34,7 @@ class Family:
     Args:
         kind: e.g. `detector`.
         root: full name of the base class, e.g. `detectors.base.Detector`.
-        info: what its classes declare.
+        info: type of its classes' declarations.
     """
 
     def __init__(self, kind: str, root: str, info: type[PluginInfo]) -> None:
@@ -47,7 +47,7 @@ class Family:
         """Learn the classes of the kind in these files; a base may stand in a later file.
 
         Returns:
-            Those of the kind, each with what is known of it.
+            Those of the kind, each with everything known about it.
 
         Raises:
             UserError: an attribute that is unknown, computed, or of the wrong type.
@@ -83,7 +83,7 @@ class Family:
         return next((key for base in text.bases if (key := self._find(file, base))), None)
 
     def _learn(self, file: SourceFile, text: ClassText) -> Known | None:
-        """What is known of a class now; None for one that is not of the kind, as far as known."""
+        """Everything known about a class now; None for one not of the kind, as far as known."""
         if f"{file.module}.{text.name}" == self.root:
             return Known(self._info(name=""), {}, text.names, {})
         parent = self.parent(file, text)

@@ -9,10 +9,10 @@ from benchmark.registry.scan import ClassText, SourceFile
 
 
 def lookalikes(files: Sequence[SourceFile], families: Sequence[Family]) -> list[str]:
-    """A line for each class in scanned files that seems to be meant as a plug-in and is none.
+    """A line for each class in scanned files that seems to be meant as a plug-in but is not one.
 
     A class looks like one if it sets `name = "..."` and has a base or a `forward`, if a base of
-    unknown origin is called like those of plug-ins, or if it derives from a plug-in's base class
+    unknown origin is named like those of plug-ins, or if it derives from a plug-in's base class
     without a name and is nobody's base.
 
     Args:
@@ -69,7 +69,7 @@ def _has_name(text: ClassText) -> bool:
 
 
 def _sounds(file: SourceFile, text: ClassText, families: Sequence[Family]) -> Family | None:
-    """The kind whose base class a base of this class is called like, unless it is of torch."""
+    """The kind whose base class has the name of a base of this class, unless that is torch's."""
     theirs = [base for base in text.bases if not (file.dotted(base) or "").startswith("torch.")]
     return next((f for base in theirs if (f := _called(base, families))), None)
 

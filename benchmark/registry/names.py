@@ -13,9 +13,9 @@ _SPECIAL = re.compile(r"[^\w.=:+-]")
 
 
 def short_dataset(name: str) -> str:
-    """The name of a data set without the way to it: `folder:/home/me/night` is `folder:night`.
+    """The name of a data set without the path to it: `folder:/home/me/night` is `folder:night`.
 
-    What would be special in a table, a link or a file name becomes an underscore there.
+    Characters that are special in a table, a link or a file name become underscores.
     """
     key, _, rest = name.partition(":")
     if "/" not in rest:
@@ -24,10 +24,10 @@ def short_dataset(name: str) -> str:
 
 
 def pieces(entry: Entry[Any], text: str) -> list[tuple[str, str]]:
-    """The options in what follows a name, with their values as text.
+    """The options in the text that follows a name, with their values as text.
 
-    Where the variant is a path, it may hold colons and equals signs: only what follows it as
-    `:option=value` with an option that there is counts as one.
+    Where the variant is a path, it may hold colons and equals signs: only `:option=value` with a
+    known option, after the path, counts as one.
     """
     if not entry.variant_is_path:
         parts = (part.partition("=") for part in text.split(":"))

@@ -17,7 +17,7 @@ from benchmark.registry.scan import read_file
 
 
 def load_plugins(folder: Path | None, registries: Sequence[Registry[Any]]) -> None:
-    """Register what is in a folder of plug-ins, if there is one, and warn on standard error.
+    """Register the plug-ins in a folder, if there is one, and warn on standard error.
 
     Each warning of the registries, of built-in files too, is printed once a process.
 
@@ -35,7 +35,7 @@ def load_plugins(folder: Path | None, registries: Sequence[Registry[Any]]) -> No
 def add_plugins(folder: Path, registries: Sequence[Registry[Any]]) -> list[str]:
     """Register every class found in `folder/*.py` with the registry of its base class.
 
-    What looks like a plug-in but is none goes to the warnings of the first registry.
+    Classes that look like plug-ins but are not go to the warnings of the first registry.
 
     Returns:
         The names of the classes.

@@ -1,7 +1,7 @@
 """One registry for every kind of plug-in (detectors, losses, datasets), found by folder scan.
 
 Files are parsed, not imported: a class is registered when it derives from the kind's base class and
-its body sets `name = "..."`; what it declares is readable without importing torch. That keeps
+its body sets `name = "..."`; its declarations are readable without importing torch. That keeps
 `list`, `--help` and `--dry-run` fast, and makes "add a detector" mean "add a file".
 """
 
@@ -81,7 +81,7 @@ class Registry(Generic[I]):
         return sorted(self._entries)
 
     def groups(self) -> dict[str, list[str]]:
-        """Names by group; what declares none is in the group that `all` means."""
+        """Names by group; classes that declare none are in the group that `all` means."""
         found: dict[str, list[str]] = {DEFAULT_GROUP: []}
         for name in self.names():
             found.setdefault(self._entries[name].info.group, []).append(name)
@@ -170,7 +170,7 @@ class Registry(Generic[I]):
                 f"{self.kind} '{entry.name}' has no variants (asked for '{name}')"
                 + (f"; it has options: {has}" if has else "")
             )
-        if not variants:  # free: only the class knows which names are good
+        if not variants:  # free: only the class knows which names are valid
             return entry.load().check_variant(variant)
         return variant
 

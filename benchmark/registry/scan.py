@@ -11,11 +11,11 @@ from typing import Any
 from benchmark.errors import UserError
 
 _GIVEN = frozenset({"root", "split"})
-"""Arguments of a data set's constructor that are no options: the harness gives them."""
+"""Arguments of a data set's constructor that are not options: the harness gives them."""
 
 
 class _Unknown:
-    """Value that is required or computed, so that the text does not tell it."""
+    """A value that is required or computed, so that the text does not tell it."""
 
     def __repr__(self) -> str:
         return "…"
@@ -42,7 +42,7 @@ class Attribute:
 
     @property
     def value(self) -> Any:
-        """The value, `UNKNOWN` where it is no literal."""
+        """The value, `UNKNOWN` where it is not a literal."""
         return _literal(self.node)
 
     def line_of(self, path: tuple[Any, ...]) -> int:
@@ -69,10 +69,10 @@ class ClassText:
     Attributes:
         name: of the class.
         line: where it begins.
-        bases: its base classes as written, e.g. `base.Detector`; what is no plain name is left out.
-        attributes: what its body sets, in order.
+        bases: its base classes as written, e.g. `base.Detector`; other expressions are left out.
+        attributes: set in its body, in order.
         methods: number of arguments of each method, without `self`.
-        names: whatever its body defines or declares.
+        names: all that its body defines or declares.
         options: its constructor's arguments with their defaults, None without a constructor.
         doc: its docstring.
     """
@@ -88,7 +88,7 @@ class ClassText:
 
     @property
     def registry_name(self) -> str | None:
-        """What it sets as `name`, if that is a text."""
+        """The value of its `name`, if that is a string."""
         found = [a.value for a in self.attributes if a.name == "name"]
         return found[-1] if found and isinstance(found[-1], str) else None
 
@@ -114,7 +114,7 @@ class SourceFile:
     nested: tuple[ClassText, ...]
 
     def dotted(self, name: str) -> str | None:
-        """The full name of what `name` means in this file, None for what it does not bind."""
+        """The full name that `name` stands for in this file, None for one that it does not bind."""
         head, dot, rest = name.partition(".")
         if head in self.imports:
             return self.imports[head] + dot + rest
@@ -126,7 +126,7 @@ def read_file(path: Path, package: str | None = None) -> SourceFile:
 
     Args:
         path: of the file.
-        package: to which it belongs; None for a plug-in file.
+        package: the one it belongs to; None for a plug-in file.
 
     Raises:
         UserError: it cannot be read, or is not valid Python.
@@ -200,7 +200,7 @@ def _class(node: ast.ClassDef) -> ClassText:
 
 
 def _attributes(node: ast.ClassDef) -> Iterator[Attribute]:
-    """What the body of a class sets; `a, b = 1, 2` sets two."""
+    """Attributes that the body of a class sets; `a, b = 1, 2` sets two."""
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and item.value is not None:
             if isinstance(item.target, ast.Name):

@@ -1,4 +1,4 @@
-"""What is written above and below a table: its title, its caption, its notes."""
+"""Texts above and below a table: its title, its caption, its notes."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def notes(table: Table) -> list[str]:
 
 
 def _collapsed(table: Table) -> list[str]:
-    """Which rows learned nothing, what they do instead, and since when."""
+    """Rows that learned nothing, what they do instead, and since when."""
     lines = []
     for row in table.rows:
         seeds: dict[str, list[str]] = {}
@@ -165,7 +165,7 @@ def _collapsed(table: Table) -> list[str]:
 
 
 def _worth(table: Table) -> list[str]:
-    """What choosing the epoch on the test images is worth, over each of the other rules."""
+    """The gain from choosing the epoch on the test images, over each of the other rules."""
     lines = []
     for rule in sorted({rule for row in table.rows for rule in row.iou_over}, reverse=True):
         gains = []

@@ -4,8 +4,8 @@ Under a protocol a run has COLLAPSED if the maps that were scored are worth no m
 no training:
 
 1. The best constant map. Everything off has IoU 0, everything on has IoU = target pixels / all
-   pixels, in the protocol's own geometry. So has whoever predicts nothing, or everything; the rule
-   is IoU <= target pixels / all pixels. Nothing is said of a test set without a target.
+   pixels, in the protocol's own geometry. So has any run that predicts nothing, or everything; the
+   rule is IoU <= target pixels / all pixels. Nothing is said of a test set without a target.
 2. The network itself before its first step (`Record.untrained`), where that was measured. It is
    compared with the IoU of the scored epoch on the same part: that of the validation, or, where it
    was measured on the first test images, that of their counts. Below it on this part AND on the
@@ -30,7 +30,7 @@ _PARTS = {"val": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class Collapse:
-    """What a run that learned nothing does, in words, and since when."""
+    """Behaviour of a run that learned nothing, in words, and since when."""
 
     what: str  # e.g. "predicts nothing"
     since: str = ""  # e.g. "validation IoU below 1 % from epoch 7 on"; "" where no epoch tells
@@ -65,7 +65,7 @@ def constant_iou(scores: Scores) -> float | None:
 
 
 def watched_iou(record: Record) -> tuple[str, dict[int, float]]:
-    """What the training was watched on, `val` before `test`, and its IoU by epoch."""
+    """The part that the training was watched on, `val` before `test`, and its IoU by epoch."""
     for part in _PARTS:
         every = {epoch.epoch: getattr(epoch, part) or {} for epoch in record.history}
         values = {epoch: found["iou"] for epoch, found in every.items() if "iou" in found}
@@ -76,7 +76,7 @@ def watched_iou(record: Record) -> tuple[str, dict[int, float]]:
 
 
 def _constant(scores: Scores, constant: float | None) -> str:
-    """In words, what a run does that is no better than a constant map; "" for a better one."""
+    """Behaviour, in words, of a run that is no better than a constant map; "" for a better one."""
     iou = scores.metrics.get("iou")
     if iou is None or constant is None or iou > constant:
         return ""
@@ -93,7 +93,7 @@ def _constant(scores: Scores, constant: float | None) -> str:
 
 
 def _no_better_than_before(record: Record, scores: Scores) -> str:
-    """In words, that a run is worse than its untrained network; "" for any other."""
+    """Words for a run that is worse than its untrained network; "" for any other."""
     before = record.untrained
     if before is None or not before.metrics.get("n_targets", 1):
         return ""
@@ -136,6 +136,6 @@ def _since(record: Record, low: float) -> tuple[str, int | None]:
 
 
 def _percent(fraction: float) -> str:
-    """Two digits after the point or, of what is nearly nothing, two that count."""
+    """Two digits after the point or, for numbers close to 0, two significant ones."""
     value = 100 * fraction
     return f"{value:.2f} %" if value >= 0.01 or value == 0 else f"{value:.1g} %"

@@ -1,4 +1,4 @@
-"""The columns of a table: which there are, printed digits, ranking; the same in every format."""
+"""The columns of a table: their choice, printed digits, ranking; the same in every format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def printed(column: Measure, summary: Summary | None) -> tuple[str, str | None]:
 
 
 def count(row: Row) -> str:
-    """The n column: finished seeds, how many learned nothing, and what became of the others."""
+    """The n column: finished seeds, how many learned nothing, and the outcomes of the others."""
     parts = (str(len(row.done) or ""), row.trouble_text(), row.collapsed_text())
     return ", ".join(part for part in parts if part)
 
@@ -78,7 +78,7 @@ def label_titles(table: Table) -> list[str]:
 
 
 def labels(table: Table, row: Row) -> list[str]:
-    """What goes below `label_titles`."""
+    """Cells of a row below `label_titles`."""
     variant = [row.variant_text or DASH] if _has_variants(table) else []
     return [row.detector, row.loss, *variant]
 

@@ -45,7 +45,7 @@ FIGURES: dict[str, Kind] = {
     "training": Kind(training_figure, once=True),
     "examples": Kind(lambda table, _: example_figures(table), once=True),
 }
-"""What the names of its files begin with -> the figure. In the order of the leaderboard's page."""
+"""Beginning of its file names -> the figure. In the order of the leaderboard's page."""
 
 
 def draw(collection: Collection, folder: Path) -> tuple[list[Path], list[str]]:

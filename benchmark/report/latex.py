@@ -89,7 +89,7 @@ def _table(
 
 
 def _count(row: Row) -> str:
-    """n; what became of the other seeds stands below it, for the table is wide as it is."""
+    """n, and the outcomes of the other seeds below it, since the table is wide as it is."""
     if row.ranked and not row.troubled:
         return count(row)
     lines = [str(len(row.done))] if row.done else []

@@ -55,12 +55,12 @@ class Style:
     def legend(
         self, figure: Figure, rows: list[Row], markers: bool = True, columns: int = 2
     ) -> None:
-        """Below the axes, one entry a method."""
+        """Draw a legend below the axes, one entry a method."""
         looks = {method_label(row): self.line(row) for row in rows}
         self._draw_legend(figure, looks, columns=columns, markers=markers)
 
     def detector_legend(self, figure: Figure, rows: list[Row], markers: bool = True) -> None:
-        """Below the axes, one entry a detector, for figures whose panels name the loss."""
+        """Draw a legend below the axes, one entry a detector, for panels that name the loss."""
         looks = {row.detector: replace(self.line(row), dash="-") for row in rows}
         self._draw_legend(figure, looks, columns=6, markers=markers)
 
@@ -90,7 +90,7 @@ class Style:
 def loss_label(row: Row) -> str:
     """The loss and, where two settings share a table, what sets the row apart.
 
-    Of weights the first digits of their hash: a figure has no room for more.
+    Weights appear as the first digits of their hash: a figure has no room for more.
     """
     weights = str(row.runs[0].settings.get("weights") or "").partition("sha256:")[2][:6]
     parts = [f"{key}={show(value)}" for key, value in row.variant.items() if key != "weights"]

@@ -156,7 +156,7 @@ def compare_losses(table: Table) -> Comparison:
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """What the numbers show, and what they do not."""
+    """Sentences on what the numbers show, and what they do not."""
     sound = [contrast for contrast in comparison.contrasts if not contrast.collapsed]
     single = [contrast.name for contrast in sound if len(contrast.seeds) == 1]
     found = []
@@ -178,7 +178,7 @@ def lines(comparison: Comparison) -> list[str]:
 
 
 def headers() -> list[str]:
-    """Of the columns of `body`."""
+    """Headers of the columns of `body`."""
     return ["Detector", "First - second", "n", *(measure.plain for measure in _SHOWN)]
 
 
@@ -261,7 +261,7 @@ def _together(contrasts: Sequence[Contrast]) -> list[Contrast]:
 
 
 def _verdict(contrast: Contrast) -> list[str]:
-    """In words, by which metrics the two are told apart."""
+    """The metrics by which the two are told apart, in words."""
     apart, open_ = [], []
     for measure in _SHOWN:
         gap = contrast.gaps.get(measure.key)

@@ -1,4 +1,4 @@
-"""Runs, rows, tables: what the report is made of. Each is built once, complete (`collect`)."""
+"""Runs, rows, tables: the parts of a report. Each is built once, complete (`collect`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.report.operating import Point, curve_numbers
 from benchmark.report.resampling import Interval
 from benchmark.settings.settings import Settings
 
-# Settings that tell where a run ran, not what was computed: runs that differ in nothing else may
+# Settings that say where a run ran, not what was computed: runs that differ in nothing else may
 # share a mean. "seed" is what the mean is taken over; the selection rule is the table's, and what
 # else the training was scored under does not change its number there.
 _NOT_COMPARED = frozenset(
@@ -48,18 +48,18 @@ class Run:
 
     folder: Path
     record: Record
-    own: bool = True  # by the run's own rule; what else lies in the folder is of that one
+    own: bool = True  # by the run's own rule, to which the other files in the folder belong
     collapses: dict[str, Collapse] = field(default_factory=dict)  # by protocol; see `collapse`
 
     @property
     def rules(self) -> frozenset[str]:
-        """Selection rules whose tables this is shown in: of a cell without a result, all asked."""
+        """Selection rules whose tables show this run: all asked for, if it has no result."""
         asked = () if self.record.status == "done" else self.record.settings.get("also", ())
         return frozenset({self.record.selection, *asked})
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What was computed: flat settings (nested keys joined by dots), precision as it ran."""
+        """Settings of the computation, flat (nested keys joined by dots), precision as it ran."""
         flat = _ADDED_LATER | flatten(self.record.settings)
         flat["precision"] = self.record.environment.precision
         return {key: value for key, value in flat.items() if key not in _NOT_COMPARED}
@@ -83,7 +83,7 @@ class Summary:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Summary:
-        """Of one number or more."""
+        """The summary of one or more numbers."""
         std = statistics.stdev(values) if len(values) > 1 else None
         return cls(statistics.fmean(values), std, len(values))
 
@@ -94,7 +94,7 @@ class Row:
 
     Attributes:
         detector: as the record names it.
-        loss: likewise.
+        loss: as the record names it.
         protocol: whose scores of the runs are meant; "" where no run has any.
         variant: the settings that set it apart from rows of the same detector and loss.
         done: its finished runs, one a seed.
@@ -162,7 +162,7 @@ class Row:
 
     @property
     def scores(self) -> list[Scores]:
-        """Of the finished seeds."""
+        """Scores of the finished seeds."""
         return [run.record.scores[self.protocol] for run in self.done]
 
     def _value(self, run: Run, key: str) -> float | None:
@@ -239,7 +239,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Study:
-    """What the test images say of one table; metrics that it lacks are left out.
+    """Evidence of the test images on one table; metrics that it lacks are left out.
 
     Attributes:
         intervals: metric -> row number -> interval.
@@ -254,7 +254,7 @@ class Study:
 
 @dataclass(frozen=True)
 class TableKey:
-    """What all numbers of a table have in common.
+    """Properties that all numbers of a table have in common.
 
     Attributes:
         test_hash: of the images that were scored; None where no record knows.
@@ -356,7 +356,7 @@ class Table(TableKey):
 
 @dataclass(frozen=True)
 class Collection:
-    """All that the records of one output folder say."""
+    """Everything that the records of one output folder say."""
 
     tables: list[Table]
     warnings: list[str]
@@ -370,8 +370,8 @@ def trained(rows: Sequence[Row]) -> list[Row]:
 def incomparable(rows: Sequence[Row]) -> list[str]:
     """Settings in which the trained rows differ, so that none may be called better.
 
-    Not those that stand in the label of every such row (`Row.variant`), which may be what is
-    compared. Rows without a result and rows of others' maps have no part in it.
+    Settings in the label of every such row (`Row.variant`) are left out: they may be what is
+    compared. Rows without a result and rows of foreign maps do not count.
     """
     compared = [row for row in trained(rows) if row.done and not row.foreign]
     return [

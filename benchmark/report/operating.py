@@ -1,4 +1,4 @@
-"""What a curve says beyond one threshold: areas, budgets, and tables at other thresholds."""
+"""Curves beyond one threshold: areas, budgets, and tables at other thresholds."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ class Point(NamedTuple):
 
     @property
     def text(self) -> str:
-        """For titles."""
+        """The point in words, for titles."""
         return "best-IoU threshold" if self.budget is None else f"Fa <= {self.budget:g}"
 
     @property
     def rule(self) -> str:
-        """For captions."""
+        """The rule in words, for captions."""
         which = "best IoU" if self.budget is None else f"highest Pd at Fa <= {self.budget:g}"
         return (
             f"NOT at the protocol's threshold but, for every run, at the stored one with the "
@@ -122,8 +122,8 @@ class Point(NamedTuple):
             fa = np.array(curve.false_alarm_pixels) / curve.pixels
             pd = np.where(fa <= self.budget, curve.hits, -1)
             if pd.max(initial=-1) < 0:
-                return {}  # no stored threshold keeps the budget
-            k = int(np.flatnonzero(pd == pd.max())[-1])  # of equal ones that with the least Fa
+                return {}  # no stored threshold meets the budget
+            k = int(np.flatnonzero(pd == pd.max())[-1])  # among equal ones, that with the least Fa
         hit, on = curve.intersection[k], curve.predicted[k]
         numbers = {
             "threshold": curve.thresholds[k],

@@ -39,7 +39,7 @@ def overview_figure(table: Table, style: Style) -> Figure | None:
             axes.set_xscale("symlog", linthresh=1)  # one method must not push the others together
             axes.set_xlim(-0.3, 3 * max(found))
         for height, row in enumerate(rows):
-            if row not in wide:  # within the limits that now are set
+            if row not in wide:  # within the limits now set
                 _draw_scores(axes, row, measure, height, style.line(row))
                 _write_at_edge(axes, row, measure, height)
     every[0].set_yticks(range(len(rows)), [method_label(row) for row in rows])

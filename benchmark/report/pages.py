@@ -1,4 +1,4 @@
-"""The texts of a report beside the leaderboard's page. A new one is a line here.
+"""The texts of a report besides the leaderboard's page. A new one is a line here.
 
 Figures are listed in `figures`.
 """
@@ -23,7 +23,7 @@ PAGES: dict[str, Callable[[Collection], str]] = {
     "sensitivity.md": sensitivity_page,
     "sensitivity.csv": sensitivity_csv,
 }
-"""File name -> what stands in it; "" where the records say nothing of it, then it is not written.
+"""File name -> its text; "" where the records have nothing for it, then it is not written.
 
 In the order in which they are listed to the user.
 """

@@ -16,7 +16,7 @@ from benchmark.report.layout import entitle
 from benchmark.report.looks import loss_label
 from benchmark.report.model import Row, Table
 
-_METHODS = 6  # columns of methods that still can be read on a page; more go on further figures
+_METHODS = 6  # columns of methods that can still be read on a page; more go into further figures
 _HIT, _MISS, _FALSE = "#00a878", "#e8112d", "#ffc20a"
 _LEGEND = (
     (_HIT, "target pixel found"),

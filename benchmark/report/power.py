@@ -1,4 +1,4 @@
-"""What n seeds can tell: standard formulas for normal samples, two-sided at 5 %.
+"""Power of n seeds: standard formulas for normal samples, two-sided at 5 %.
 
 SciPy is loaded on the first call. `std` is the standard deviation over seeds, in any unit; results
 are in the same unit.

@@ -1,4 +1,4 @@
-"""What a finite set of test images says about scores: intervals, paired tests, mean ranks.
+"""Evidence of a finite set of test images on scores: intervals, paired tests, mean ranks.
 
 Every metric is a ratio of sums over images (IoU: intersections / unions, Pd: hits / targets, ...)
 and a method's number is the mean of that ratio over its seeds. All that is asked here is what

@@ -19,9 +19,9 @@ class Bins:
     """Intervals of a number; each upper edge belongs to the bin below it.
 
     Attributes:
-        group: what is told apart, in the CSV.
+        group: name of the quantity that is binned, in the CSV.
         edges: between the intervals.
-        names: of the intervals; a further one is the bin of what has no number.
+        names: of the intervals; a further one is the bin for a missing number.
         wording: of an interval in a table's head, e.g. "{} px".
     """
 
@@ -32,7 +32,7 @@ class Bins:
 
     @property
     def titles(self) -> list[str]:
-        """Names as a table's head says them."""
+        """Names as a table's head prints them."""
         intervals = len(self.edges) + 1
         worded = [self.wording.format(name) for name in self.names[:intervals]]
         return [*worded, *self.names[intervals:]]
@@ -111,7 +111,7 @@ def sensitivities(table: Table) -> list[Sensitivity]:
 
 
 def measure(scores: Scores) -> dict[Key, float | None]:
-    """All numbers of one run; None where there is nothing to take them of. Fractions and px.
+    """All numbers of one run; None where there is nothing to take them from. Fractions and px.
 
     Of all targets, and of those in each bin of size and of signal-to-clutter ratio:
 

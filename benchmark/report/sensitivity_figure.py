@@ -108,7 +108,7 @@ def _by_bin(
     quantity: str,
     scale: float,
 ) -> None:
-    """A marker with whiskers for each method and bin."""
+    """Draw a marker with whiskers for each method and bin."""
     parts = _filled(bins, methods, quantity)
     offsets = (np.arange(len(methods)) - (len(methods) - 1) / 2) / len(methods) * _SPREAD
     for method, offset in zip(methods, offsets, strict=True):
@@ -148,7 +148,7 @@ def _filled(bins: Bins, methods: list[Sensitivity], quantity: str) -> list[tuple
 
 
 def _centroid_errors(axes: Axes, methods: list[Sensitivity], style: Style) -> None:
-    """Share of the hits up to each distance."""
+    """Draw the share of the hits up to each distance."""
     farthest = methods[0].scores[0].reach  # px: a hit's centroid is nearer
     grid = np.linspace(0, farthest, 301)
     for method in methods:
@@ -171,7 +171,7 @@ def _centroid_errors(axes: Axes, methods: list[Sensitivity], style: Style) -> No
 
 
 def _misses(axes: Axes, methods: list[Sensitivity]) -> None:
-    """A stacked bar a method; whisker: all misses of the smallest and the largest seed."""
+    """Draw a stacked bar a method; whisker: all misses of the smallest and the largest seed."""
     heights = np.arange(len(methods))[::-1]
     left = np.zeros(len(methods))
     for kind in MISSES:
@@ -199,7 +199,7 @@ def _misses(axes: Axes, methods: list[Sensitivity]) -> None:
 
 
 def _rate_axis(axes: Axes, methods: list[Sensitivity]) -> None:
-    """Logarithmic, with a place for 0 below the first decade."""
+    """Make the axis logarithmic, with a place for 0 below the first decade."""
     rates = [
         rate for method in methods for part in DISTANCES.parts
         for rate in method.values((*part, "false_components"))

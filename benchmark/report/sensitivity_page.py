@@ -58,7 +58,7 @@ def sensitivity_page(collection: Collection) -> str:
 
 
 def sensitivity_markdown(table: Table) -> str:
-    """A section of the page; "" where no record tells what became of the targets."""
+    """A section of the page; "" where no record has the outcomes of the targets."""
     methods = sensitivities(table)
     if not methods:
         return ""
@@ -120,7 +120,7 @@ def _section(
 
 
 def _caption(methods: list[Sensitivity]) -> str:
-    """What the numbers mean."""
+    """The meaning of the numbers."""
     several = any(len(method.runs) > 1 for method in methods)
     targets = methods[0].scores[0].targets
     assert targets is not None

@@ -1,4 +1,4 @@
-"""What the test images say of a table's numbers: intervals, differences between methods, ranks."""
+"""Evidence of the test images on a table: intervals, differences between methods, ranks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from benchmark.report.resampling import (
 )
 
 TESTED = {measure.key: measure for measure in METRICS if measure.share}
-"""Metrics that the counts of the images give, so that other images can be drawn."""
+"""Metrics that follow from the counts of the images, so that other images can be drawn."""
 RANKED = {key: measure for key, measure in TESTED.items() if not measure.ranks_as}
-"""Those over which methods are ranked: none that says the same twice."""
+"""Metrics over which methods are ranked: no two that say the same."""
 
 
 def ratio_of(row: Row, key: str) -> Ratio | None:
@@ -125,7 +125,7 @@ class Ranking:
 def rankings(tables: list[Table]) -> list[Ranking]:
     """Ranks over data sets and the metrics of `RANKED`; by protocol, recipe and selection.
 
-    Of tables that compare their rows, and of rows without a collapsed seed.
+    Only from tables that compare their rows, and rows without a collapsed seed.
     """
     kinds: dict[tuple, list[Table]] = defaultdict(list)
     for table in tables:

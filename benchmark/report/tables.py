@@ -38,13 +38,13 @@ from benchmark.report.losses_compared import (
 )
 from benchmark.report.model import Collection, Row, Table
 
-# What a narrow terminal does without, first to go first; the files always have everything.
+# Columns that a narrow terminal drops, first to go first; the files always have everything.
 _DISPENSABLE = (
     "flops", "train_images", "precision", "recall", "false_alarms_per_image", "train_seconds",
     "macs", "latency_ms", "parameters", "f1", "niou",
 )  # fmt: skip
 _OVER = {"last": "iou_over_last", "best-val": "iou_over_best_val"}  # columns of `Row.iou_over`
-# What the CSV says of a measurement beside its latency: column -> place in the profile.
+# Columns of the CSV on a measurement besides its latency: column -> place in the profile.
 _MEASURED = {
     "latency_p10_ms": "single.p10_ms",
     "latency_p90_ms": "single.p90_ms",
@@ -77,7 +77,7 @@ def print_tables(collection: Collection, console: Console) -> None:
 
 
 def _print_losses(table: Table, console: Console) -> None:
-    """The losses against each other, where a detector has several."""
+    """Print the losses against each other, where a detector has several."""
     compared = compare_losses(table)
     if not compared:
         return

@@ -28,7 +28,7 @@ _BAND = 0.13  # opacity of the seeds' band
 
 
 def training_figure(table: Table, style: Style) -> Figure | None:
-    """Loss, and IoU where it was measured meanwhile, against the epoch.
+    """Loss, and IoU where it was measured during training, against the epoch.
 
     Line: mean over seeds; band: smallest to largest seed. Collapsed runs do not widen the axes; a
     cross shows since when their IoU is low. None without a history.
@@ -59,7 +59,7 @@ def training_figure(table: Table, style: Style) -> Figure | None:
         for axes, (_, members) in zip(line, groups, strict=True):
             for row in (row for row in members if row in wide):
                 _draw_training(axes, row, key, scale, look_of(row, style, groups))
-        limits = [axes.get_ylim() for axes in line]  # of those alone: the others come later
+        limits = [axes.get_ylim() for axes in line]  # of these curves alone: the others come later
         for axes, (_, members), (low, high) in zip(line, groups, limits, strict=True):
             for row in (row for row in members if row not in wide):
                 _draw_training(axes, row, key, scale, look_of(row, style, groups))
@@ -101,7 +101,7 @@ def _draw_training(axes: Axes, row: Row, key: str, scale: float, look: Line) -> 
 
 
 def _mark_collapse(axes: Axes, row: Row, scale: float, look: Line) -> None:
-    """A cross where each collapsed seed begins to stay low, at the edge if that is out of sight."""
+    """Mark where each collapsed seed begins to stay low, at the edge if that is out of sight."""
     low, high = axes.get_ylim()
     for run in row.done:
         collapse = run.collapses.get(row.protocol)
@@ -113,7 +113,7 @@ def _mark_collapse(axes: Axes, row: Row, scale: float, look: Line) -> None:
 
 
 def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
-    """A dotted line where the warm-up ends: there another loss begins, or that of SLS changes."""
+    """Draw a dotted line where the warm-up ends: another loss begins there, or SLS changes."""
     ends = {_last_of_warmup(row.runs[0].settings) for row in rows}
     longest = max(len(run.record.history) for row in rows for run in row.done)
     end = ends.pop()
@@ -128,14 +128,14 @@ def _mark_warmup(axes: Axes, rows: list[Row], label: bool) -> None:
 
 
 def _last_of_warmup(settings: Mapping[str, Any]) -> int:
-    """Epoch, counted from 0; -1: there is none."""
+    """Last epoch of the warm-up, counted from 0; -1: there is none."""
     names = ("epochs", "warm_loss", "warm_loss_share")
     known = {name: settings[name] for name in names if name in settings}
     return max(settings.get("warm_epoch", -1), Settings(**known).warm_loss_epochs - 1)
 
 
 def _watched(run: Run) -> str | None:
-    """The images that the run was measured on meanwhile: `val`, else `test`, of an `Epoch`."""
+    """Images that the run was measured on during training: `val`, else `test`, of an `Epoch`."""
     history = run.record.history
     return next((part for part in ("val", "test") if any(getattr(e, part) for e in history)), None)
 

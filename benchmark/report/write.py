@@ -56,7 +56,7 @@ def write_report(
 
 
 def _write(folder: Path, collection: Collection) -> tuple[list[Path], list[str]]:
-    """The files of the report, and what could not be drawn."""
+    """Write the files of the report; returns them, and what could not be drawn."""
     # Here, not at the top: matplotlib is not needed for what is printed first.
     from benchmark.records.store import write_atomic
     from benchmark.report.figures import draw

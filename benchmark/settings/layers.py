@@ -73,11 +73,11 @@ def split_keys(raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[st
 def check_values(plan: dict[str, Any], settings: dict[str, Any], where: str) -> None:
     """Refuse values out of range, while it is known where they come from.
 
-    What is left empty is not looked at: another layer may fill it.
+    Values left empty are not checked: another layer may fill them.
 
     Args:
         plan, settings: of one layer, as `split_keys` sorts them.
-        where: as there.
+        where: as for `split_keys`.
 
     Raises:
         UserError: a value that its key does not take.
@@ -147,13 +147,13 @@ def build(model: type[BaseModel], values: dict[str, Any]) -> Any:
         return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        if not first["loc"]:  # of the whole, not of one key
+        if not first["loc"]:  # an error of the whole, not of one key
             raise UserError(first["msg"].removeprefix("Value error, ")) from None
         raise UserError(_explain(model, first)) from None
 
 
 def _explain(model: type[BaseModel], error: Any) -> str:
-    """What pydantic found wrong with one key, in a line."""
+    """Pydantic's complaint about one key, in a line."""
     key, value = str(error["loc"][0]), error.get("input")
     hint = ""
     if error["type"] == "literal_error":

@@ -1,7 +1,7 @@
-"""Training recipes by name: the settings of one way to train, the same for whoever names it.
+"""Training recipes by name: the settings of one way to train, the same wherever it is named.
 
-`recipes/NAME.yaml` holds settings; `about` and `source` are for people. What a recipe leaves open
-is the detector's own, as its authors published it; the recipe `published` leaves everything open.
+`recipes/NAME.yaml` holds settings; `about` and `source` are for people. Settings that a recipe
+leaves open are the detector's own, as its authors published it; `published` leaves all open.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings: what decides the result of one run, besides dataset, detector, loss and seed."""
+"""Settings of one run: all that decides its result besides dataset, detector, loss and seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from benchmark.settings.strict import Strict
 
 Rule = Literal["last", "best-val", "best-test"]
-"""Which epoch of a training is scored."""
+"""Rules by which the epoch to score is selected."""
 
 
 class Settings(Strict):
@@ -129,11 +129,11 @@ class Settings(Strict):
 
     @property
     def warm_loss_epochs(self) -> int:
-        """So many epochs are trained with `warm_loss`; never all."""
+        """Number of epochs that are trained with `warm_loss`; never all."""
         return max(min(round(self.warm_loss_share * self.epochs), self.epochs - 1), 0)
 
     def without_training(self) -> Settings:
-        """These settings for a run that only scores: whatever belongs to training is at default."""
+        """These settings for a run that only scores: all that belong to training are at default."""
         kept = ("limit", "precision", "protocols", "selection", "weights")
         return Settings(epochs=0, **{key: getattr(self, key) for key in kept})
 

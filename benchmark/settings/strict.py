@@ -1,4 +1,4 @@
-"""What `Settings` and `Plan` have in common."""
+"""The common base of `Settings` and `Plan`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """Fields that do not change, and no others."""
+    """A model whose fields do not change, and that takes no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

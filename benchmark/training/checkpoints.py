@@ -1,4 +1,4 @@
-"""What training keeps on disk, and the state it resumes from."""
+"""Files that training keeps on disk, and the state it resumes from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ of a large network with its optimizer may take longer than that to write."""
 
 
 class Origin(NamedTuple):
-    """What is trained on."""
+    """Identity of the training data."""
 
     train_hash: str  # of the names, images and masks of the training part
     training_hashes: list[str]  # see `benchmark.execute.leakage`
@@ -37,7 +37,7 @@ class Best:
 
 @dataclass
 class State:
-    """Where a training stands, besides the weights."""
+    """State of a training, besides the weights."""
 
     next_epoch: int = 0
     history: list[Epoch] = field(default_factory=list)
@@ -68,7 +68,7 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a damaged file raises whatever its bytes provoke
+    except Exception as error:  # a damaged file may raise anything
         print(f"{path}: damaged checkpoint ignored ({error})", flush=True)
         return None
 
@@ -168,7 +168,7 @@ def resume(
     """Continue from a checkpoint, or start anew where there is none.
 
     Raises:
-        UserError: the detector or the training data are others than those of the checkpoint.
+        UserError: the detector or the training data differ from those of the checkpoint.
     """
     path = folder.checkpoint
     payload = load(path)
@@ -206,7 +206,7 @@ def resume(
 
 
 def _with_options_of(optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint holds of an optimizer, with the options that suit this device.
+    """The optimizer's state in a checkpoint, with the options that suit this device.
 
     They decide where the optimizer keeps its step counters: a GPU that must fetch one from the
     wrong side for every parameter waits hundreds of times a step.

@@ -39,7 +39,7 @@ class DivergedError(Exception):
 
 @dataclass(frozen=True)
 class Hooks:
-    """Who is told how a training goes on, and who may end it.
+    """Callbacks that follow the progress of a training, and may end it.
 
     Attributes:
         step: called after every step with (epoch, step, steps); may raise `Interrupted`.
@@ -74,16 +74,16 @@ def train(
 
     Args:
         detector: on the device, freshly initialised.
-        origin: what `batches` are made of; kept in the checkpoint.
+        origin: identity of the data in `batches`; kept in the checkpoint.
         compute: where and how.
-        watched: by `best-val` (the validation part) and `best-test` (the test set), what scores a
+        watched: by `best-val` (the validation part) and `best-test` (the test set), a scorer of a
             detector in eval mode there; none where there is nothing to score. The best epoch is
             kept where it is a rule of the settings.
-        hooks: see there.
+        hooks: see `Hooks`.
         graph: repeat the step as a CUDA graph; the current stream is not the default one.
 
     Returns:
-        Where the training stands, and how its steps were taken.
+        The state of the training, and how its steps were taken.
 
     Raises:
         DivergedError: the loss of a step, or a weight after an epoch, is not finite.
@@ -159,7 +159,7 @@ def take_steps(
     folder: RunFolder,
     on_step: Callable[[int, int, int], None],
 ) -> float:
-    """The steps of one epoch; the mean of their losses.
+    """Take the steps of one epoch; returns the mean of their losses.
 
     Raises:
         DivergedError: see `train`.
@@ -182,7 +182,7 @@ def take_steps(
 def diverged(
     step: int, value: float, epoch: int, lr: float, batches: Batches, folder: RunFolder
 ) -> DivergedError:
-    """What to raise for a loss that is not finite; the batch that gave it is kept.
+    """The error to raise for a loss that is not finite; the batch that gave it is kept.
 
     Args:
         step: of the epoch, counted from 0; its batch is made again.
@@ -199,6 +199,6 @@ def diverged(
 
 
 def compiled(detector: Detector, device: torch.device) -> nn.Module:
-    """The detector through torch.compile; on a GPU with CUDA graphs, as small steps ask for."""
+    """The detector through torch.compile; on a GPU with CUDA graphs, which small steps need."""
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     return torch.compile(detector, mode=mode)

@@ -42,7 +42,7 @@ class MXNetAdagrad(torch.optim.Optimizer):
             torch._foreach_sqrt_(root)
             update = torch._foreach_div(grads, root)
             torch._foreach_add_(update, params, alpha=group["weight_decay"])
-            if isinstance(group["lr"], Tensor):  # as `alpha` a GPU would have to be waited for
+            if isinstance(group["lr"], Tensor):  # as `alpha` it would make a GPU wait
                 torch._foreach_mul_(update, -group["lr"])
                 torch._foreach_add_(params, update)
             else:

@@ -1,4 +1,4 @@
-"""A prior on what a network predicts at its start."""
+"""A prior on the first predictions of a network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 from detectors.base import Detector
 
 WEIGHTS = 0.25
-"""Of their random size, what output layers with a prior start with. Chosen on the preset `quick`:
-with 1 UIU-Net comes to rely on the statistics of its batches there, with 0 ACM starts slowly."""
+"""Fraction of their random size that output layers with a prior start with. Chosen on the preset
+`quick`: with 1 UIU-Net comes to rely on its batches' statistics there, with 0 ACM starts slowly."""
 
 
 def set_output_prior(detector: Detector, probability: float) -> bool:

@@ -35,7 +35,7 @@ class Step:
     """
 
     how = "eager"
-    """For the record."""
+    """How steps are taken, for the record."""
 
     def __init__(
         self,
@@ -74,13 +74,13 @@ class GraphedStep:
     """A step whose kernels are launched all at once, as a CUDA graph.
 
     A graph repeats what it was captured from, whatever has changed on the host since. So it holds
-    for one phase of the training only: as long as the detector's own attributes, and what the loss
-    makes of a fixed example, stay what they were. The first steps of a phase are eager ones;
-    capturing computes nothing. What cannot be captured goes on eagerly, and `how` says why.
+    for one phase of the training only: as long as the detector's own attributes, and the loss of a
+    fixed example, stay the same. The first steps of a phase are eager ones; capturing computes
+    nothing. A step that cannot be captured goes on eagerly, and `how` says why.
 
     Args:
         step: what is repeated.
-        capture: runs a function once under capture and returns what repeats it (`cuda_capture`).
+        capture: runs a function once under capture; returns one that repeats it (`cuda_capture`).
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class GraphedStep:
 
         try:
             self._replay = self._capture(work)
-        except Exception as error:  # whatever an operation raises that cannot be captured
+        except Exception as error:  # an operation that cannot be captured may raise anything
             # ending a broken capture raises another error over the one that broke it
             cause = error.__context__ or error
             if is_out_of_memory(cause):
@@ -148,7 +148,7 @@ class GraphedStep:
 
 
 def cuda_capture(work: Callable[[], None]) -> Callable[[], None]:
-    """Capture on the current stream (see `side_stream`); what comes back launches the graph."""
+    """Capture on the current stream (see `side_stream`); returns a launcher of the graph."""
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
     try:
         with torch.cuda.graph(graph, stream=stream):
@@ -174,7 +174,7 @@ def side_stream(device: torch.device) -> Iterator[None]:
 
 
 def phase_of(detector: Detector, loss: Loss, epoch: int) -> Any:
-    """What a captured step depends on besides tensors: equal where one graph serves both epochs.
+    """All but tensors that a captured step depends on: equal where one graph serves both epochs.
 
     Args:
         detector: `begin_epoch` has been called.

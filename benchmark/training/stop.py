@@ -7,10 +7,10 @@ import signal
 import time
 
 MARGIN = 1.2
-"""An epoch is thought to take so many times the longest one so far."""
+"""Time that an epoch is expected to take, over that of the longest one so far."""
 
 
-class Interrupted(Exception):  # noqa: N818  # no error: it was asked for
+class Interrupted(Exception):  # noqa: N818  # not an error: it was asked for
     """The run was stopped; its state is on disk."""
 
 
@@ -32,17 +32,17 @@ class Stop:
         self.asked = False
 
     def ask(self, *_: object) -> None:
-        """Ask it to end; a signal handler. Where nobody would hear it, the process ends here."""
+        """Ask the run to end; a signal handler. If nobody would hear it, the process ends here."""
         if not self.heard:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         self.asked = True
 
     def check(self) -> None:
-        """Leave if somebody asked for it; to be called every few seconds.
+        """Stop if that was asked for; to be called every few seconds.
 
         Raises:
-            Interrupted: somebody did.
+            Interrupted: it was asked for.
         """
         if self.asked:
             raise Interrupted("stopped")
@@ -58,14 +58,14 @@ class Stop:
         return seconds if MARGIN * seconds < self.deadline - self.started else None
 
     def check_epoch(self, seconds: float | None) -> None:
-        """Leave if the next epoch would not end in time.
+        """Stop if the next epoch would not end in time.
 
         Args:
             seconds: the longest epoch so far, with saving it; None where there was none.
 
         Raises:
             OutOfTime: it would not.
-            Interrupted: somebody asked for it.
+            Interrupted: it was asked for.
         """
         self.check()
         if self.deadline is None:

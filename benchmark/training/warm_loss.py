@@ -13,8 +13,8 @@ class Warmed(Loss):
 
     Args:
         first: loss of the epochs before `epochs`.
-        then: loss of the others; it has the name, and a warm-up of its own.
-        epochs: that `first` is used for.
+        then: loss of the others; it gives the name, and has a warm-up of its own.
+        epochs: how many use `first`.
     """
 
     def __init__(self, first: Loss, then: Loss, epochs: int) -> None:
@@ -24,7 +24,7 @@ class Warmed(Loss):
         self.capturable = first.capturable and then.capturable
 
     def follow(self, warm_up: WarmUp) -> None:
-        """The warm-up is that of the loss that comes after."""
+        """Pass the warm-up on to the loss that comes after."""
         super().follow(warm_up)
         self.then.follow(warm_up)
 

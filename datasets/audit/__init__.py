@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and what it shares with itself and others."""
+"""Audit of a data set: its faults, and images that it repeats or shares with others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def audit(name: str, root: Path | None, against: Sequence[str], track: Track) ->
 
 
 def _scenes(found: Survey, others: Sequence[Survey], track: Track) -> list[Finding]:
-    """What is alike within the set, and between it and the others: one search for all."""
+    """Images that are alike within the set, and between it and others: one search for all."""
     owners: list[tuple[Survey, Picture]] = [
         (each, picture)
         for each in (found, *others)

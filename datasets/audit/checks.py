@@ -12,13 +12,13 @@ from datasets.audit.survey import Picture, Survey
 from datasets.layouts import EXTENSIONS, some
 
 LARGE_SHARE = 0.05
-"""Of an image's pixels: targets of more are not small. SIRST has at most a tenth of that."""
+"""Share of an image's pixels above which targets are not small. SIRST has at most a tenth of it."""
 INVERTED_SHARE = 0.5
-"""More target than background: the mask is upside down, or empty of meaning."""
+"""Share of target pixels above which a mask is inverted, or meaningless."""
 
 
 def check_files(found: Survey) -> Iterator[Finding]:
-    """Files that the lists name and that are not there, or cannot be read."""
+    """Files that the lists name but that are missing or cannot be read."""
     for picture in found.pictures:
         for part, path in (("image", picture.item.image), ("mask", picture.item.mask)):
             if part not in picture.errors:

@@ -36,7 +36,7 @@ FINE = 4
 MOST_BITS = 82
 """Bits of 256 in which the hashes of two windows may differ; unrelated ones differ in 128 +- 8."""
 SAME_SCENE = 0.6
-"""Normalised correlation of two windows from which on they may show the same."""
+"""Normalised correlation from which on two windows may show the same scene."""
 LEAST_DIRECTION = 0.2
 """Correlation of the differences along the direction in which the two agree least."""
 LEAST_SPREAD = 0.14
@@ -51,7 +51,7 @@ _MIDDLE = _STEPS // 2
 
 
 class Print(NamedTuple):
-    """What two images are compared by.
+    """Features that two images are compared by.
 
     Attributes:
         hashes: (121, 4) uint64, of the windows in reading order.
@@ -79,7 +79,7 @@ def make_print(image: np.ndarray) -> Print:
 
 
 def structure(image: np.ndarray, side: int, fine: float, coarse: float) -> np.ndarray:
-    """What is between two sizes in an image, without its strength and straight lines.
+    """Structure of an image between two sizes, without its strength and straight lines.
 
     Args:
         image: (H, W).
@@ -163,7 +163,7 @@ def _spread(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _difference(window: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Differences of pixels that are so far apart; `right` may be negative."""
+    """Differences of pixels this far apart; `right` may be negative."""
     if right < 0:
         window, right = window[:, ::-1], -right
     height, width = window.shape
@@ -178,7 +178,7 @@ def _normalised(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _nearest_windows(words: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of the images from `start` to `stop` and all: least Hamming distance, and at which window.
+    """Least Hamming distance of images `start` to `stop` from all images, and its window.
 
     Args:
         words: (121, 4, n) uint64.

@@ -1,4 +1,4 @@
-"""What an audit finds, and how it is told."""
+"""Findings of an audit, and how they are reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CODES: dict[str, tuple[str, str]] = {
     "sets-leak": ("other data sets", "warning"),
     "sets-share": ("other data sets", "note"),
 }
-"""Of each kind of finding: the group that it is shown in, and its severity."""
+"""Kind of finding -> the group that it is shown in, and its severity."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Finding:
 
     @property
     def group(self) -> str:
-        """What it is shown under."""
+        """The heading it is shown under."""
         return CODES[self.code][0]
 
     @property

@@ -1,4 +1,4 @@
-"""What a set shares with other sets: training on the one and testing on the other is leakage."""
+"""Images that a set shares with others: to train on one and test on the other is leakage."""
 
 from __future__ import annotations
 

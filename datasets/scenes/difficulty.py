@@ -10,7 +10,7 @@ BITS = (8, 14)
 
 @dataclass(frozen=True)
 class Level:
-    """What scenes are drawn from. Grey levels are those of an 8-bit image.
+    """Distributions that scenes are drawn from. Grey levels are those of an 8-bit image.
 
     `standard` was fitted to the 341 training images of SIRST (idx_427), never to test images.
     A rate is the mean of a Poisson distribution for 128 x 128 px.
@@ -22,8 +22,8 @@ class Level:
         counts: probability of 0, 1, 2, ... targets in an image.
         log_area: mean and deviation of ln(target area / px), cut to 1..80 px.
         log_scr: mean and deviation of ln(local SCR) at a local clutter of 1 grey level.
-        scr_slope: change of ln(SCR) with ln(clutter): -1 is a target that does not care where it
-            is, 0 one that is as much brighter as the clutter is stronger.
+        scr_slope: change of ln(SCR) with ln(clutter): -1 is a target whose brightness ignores its
+            place, 0 one that is as much brighter as the clutter is stronger.
         noise: median standard deviation of the temporal noise.
         columns: median standard deviation of the column pattern.
         bad_pixels: rate of dead and hot pixels.

@@ -1,4 +1,4 @@
-"""What looks like a target and is none: cloud fragments, streaks, glints. They have no mask.
+"""Distractors that merely look like targets: cloud fragments, streaks, glints; without a mask.
 
 Bad pixels are the sensor's (sensor.py), cloud edges and hot roofs the backdrop's (backgrounds.py).
 """

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.fft
 
 OVERSIZE = 1.25
-"""Fields are made on a grid so much longer and cut: a field from an FFT is periodic."""
+"""Length of the grid over that of the field cut from it: a field from an FFT is periodic."""
 
 
 def fractional_noise(

@@ -1,4 +1,4 @@
-"""What pixels see of point sources through the optics.
+"""Point sources as the pixels see them through the optics.
 
 The optics spread a source by a point-spread function, and a pixel collects what falls on its area:
 
@@ -21,7 +21,7 @@ BLUR = (0.55, 1.2)
 def render(
     points: np.ndarray, weights: np.ndarray, blur: float, height: int, width: int
 ) -> np.ndarray:
-    """What the pixels collect of point sources.
+    """Energy that the pixels collect from point sources.
 
     Args:
         points: (n, 2) rows and columns, px; whole numbers are centres of pixels.

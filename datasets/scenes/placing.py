@@ -17,7 +17,7 @@ from datasets.scenes.windows import Box, overlap
 GAP = 3
 """Pixels between the masks of two targets, and between a target and a distractor, at least."""
 FAINTEST = 3.0
-"""A target's peak is at least so many grey levels, and so many times the noise."""
+"""Least peak of a target, in grey levels and in units of the noise."""
 TRIES = 40
 """Places that are tried for a target before it is left out."""
 

@@ -62,7 +62,7 @@ def expose(
 
     Returns:
         (H, W) uint8; for 14 bits uint16 in steps of 4, so that white is 65532: left-aligned as in
-        cameras' MSB formats, and what divides by the largest uint16 is right.
+        cameras' MSB formats, and dividing by the largest uint16 is right.
     """
     noise: np.ndarray = rng.standard_normal(scene.shape, np.float32)
     if max(sensor.smooth) > 0:

@@ -1,4 +1,4 @@
-"""Rectangles of an image: where a small picture lies on it, and what is around."""
+"""Rectangles of an image: where a small picture lies on it, and its surroundings."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ In SLS the term acts more through the coarse outputs of a network with deep supe
 
 
 def _without_target() -> str:
-    """What SLS makes of an image without target."""
+    """Values of SLS for an image without target."""
     value, raised = _sls_without_target()
     return f"""\
 ## Images without target

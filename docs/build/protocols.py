@@ -54,7 +54,7 @@ PLAIN = {
         "alarms. The mildest on shape and splits."
     ),
 }
-"""In plain words, beside the exact rules."""
+"""The rules in plain words, beside the exact ones."""
 
 FAULTS = (
     (

@@ -141,7 +141,7 @@ such comparisons; a coin loses 50. The last line: seeds that each method needs f
 
 
 def _what_to_do() -> str:
-    """What follows for a study."""
+    """Consequences for a study."""
     return f"""\
 ## What to do
 
@@ -157,7 +157,7 @@ def _what_to_do() -> str:
 
 
 def _our_tables() -> str:
-    """What our tables say of seeds and images."""
+    """Statements of our tables on seeds and images."""
     pd_std, pd = stdev(RUNS["Pd"]), mean(RUNS["Pd"]) / 100
     by_images = 100 * (pd * (1 - pd) / TARGETS) ** 0.5
     return f"""\

@@ -54,7 +54,7 @@ def _page(
     held_out: dict[str, Line],
     levels: Sequence[NamedSet],
 ) -> str:
-    # What the class says of itself, without its arguments: true of any version of the generator.
+    # The class's docstring without its arguments: true of any version of the generator.
     about = ours.entry.doc.partition("\n\nArgs:")[0]
     return f"""\
 # The synthetic set beside real images

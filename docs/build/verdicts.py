@@ -1,4 +1,4 @@
-"""What every protocol says of a scene."""
+"""The verdict of every protocol on a scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFERENCE = "native"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one protocol counts in a set of images, and its `compute()`."""
+    """One protocol's counts in a set of images, and its `compute()`."""
 
     targets: int
     hits: int

@@ -31,7 +31,7 @@ def command(
     another size than their image or with more target than background, images that
     are in the training and in the test part.
 
-    [yellow]Warnings[/] should be known: masks that are empty, grey or large, equal images,
+    [yellow]Warnings[/] are worth knowing: masks that are empty, grey or large, equal images,
     frames of one scene in training and test part, images that another set trains
     on.
 

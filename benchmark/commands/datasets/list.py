@@ -1,4 +1,4 @@
-"""`datasets list`: what data sets can be read, and which are on this disk."""
+"""`datasets list`: the data sets that can be read, and those on this disk."""
 
 from __future__ import annotations
 

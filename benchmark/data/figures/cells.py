@@ -1,4 +1,4 @@
-"""Which images of a set are shown, and which part of them."""
+"""The images of a set to show, and the part of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def chosen(subject: NamedSet, count: int) -> list[int]:
 
 
 def first_areas(subject: NamedSet) -> np.ndarray:
-    """(N,) int: px of each image's first target, 0 where it has none."""
+    """(N,) int: area of each image's first target, px; 0 where it has none."""
     targets = subject.statistics.targets
     areas = np.zeros(len(subject.samples), int)
     owners, first = np.unique(targets.image, return_index=True)

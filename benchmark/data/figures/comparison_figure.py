@@ -26,7 +26,7 @@ _EDGE, _GAP, _CAPTION, _BELOW = 0.03, 0.04, 0.2, 3.9  # inches; below are the pa
 _SIDE = (PAGE - 2 * _EDGE - (_CROPS - 1) * _GAP) / _CROPS
 _PANELS = (AREA, SCR, CONTRAST, COUNT, MEAN, STD, SLOPE, POWER)
 _ACROSS = 4
-_LETTERS = 120  # that a line of the legend has room for
+_LETTERS = 120  # letters that fit on a line of the legend
 
 
 def comparison_figure(
@@ -36,14 +36,14 @@ def comparison_figure(
 
     Args:
         a: drawn first.
-        b: the reference, which the overlap in brackets is of, see `quantities.ceiling`.
+        b: the reference, to which the overlap in brackets belongs, see `quantities.ceiling`.
         lines: see `comparison.compare`.
         only_first: no crops of `b`: its images may not be published with the figure.
     """
     pictured = (a,) if only_first else (a, b)
     above = len(pictured) * (_CAPTION + _SIDE) + _EDGE
     figure = new_figure(PAGE, above + _BELOW)
-    # Crops have places in inches; the panels are laid out in what they leave.
+    # Crops are placed in inches; the panels share the space that is left.
     figure.set_layout_engine("constrained", rect=(0, 0, 1, _BELOW / (above + _BELOW)))
     for line, subject in enumerate(pictured):
         _draw_crops(figure, subject, line * (_CAPTION + _SIDE))
@@ -67,7 +67,7 @@ def _overlap_text(line: Line) -> str:
 
 
 def _draw_crops(figure: Figure, subject: NamedSet, top: float) -> None:
-    """64 px around the first target of images from the smallest target to the largest.
+    """Draw 64 px around the first target of images, from the smallest target to the largest.
 
     Args:
         figure: of the comparison.
@@ -87,7 +87,7 @@ def _draw_crops(figure: Figure, subject: NamedSet, top: float) -> None:
 
 
 def _draw_crop(axes: Axes, sample: Sample) -> None:
-    """Smaller images keep the scale; those without a target show their middle."""
+    """Draw one crop; smaller images keep the scale, those without a target show their middle."""
     shape = sample.mask.shape[0], sample.mask.shape[1]
     _, labels = label_components(sample.mask)
     boxes: list[Box] = find_objects(labels)

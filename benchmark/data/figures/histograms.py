@@ -1,4 +1,4 @@
-"""The figure of one set's numbers."""
+"""The figure with the histograms of one set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.figures.style import PAGE, new_figure
 
 
 def histogram_figure(subject: NamedSet) -> Figure:
-    """Nine panels: of the targets, of the images, and of the backgrounds."""
+    """Nine panels: targets, images and backgrounds."""
     figure = new_figure(PAGE, 5.2)
     panels = figure.subplots(3, 3).ravel()
     sets = [subject.statistics]

@@ -16,7 +16,7 @@ from datasets.statistics import Statistics, measure
 
 EVERYTHING = "all"
 """Stands for the training and the test split together."""
-_ROOM = 40  # letters of the options in a title
+_ROOM = 40  # letters that a title has for the options
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class NamedSet:
         title: for figures.
         parts: split -> number of its images.
         samples: of all parts, one after the other.
-        notes: what the reader said of the files.
+        notes: the reader's remarks on the files.
         statistics: of the samples.
     """
 
@@ -45,7 +45,7 @@ class NamedSet:
 
     @property
     def label(self) -> str:
-        """As it is written on the command line."""
+        """The name as written on the command line."""
         return f"{self.name}@{self.split}"
 
     @property
@@ -57,7 +57,7 @@ class NamedSet:
 
     @property
     def file_name(self) -> str:
-        """The label in letters that every file system takes."""
+        """The label in characters that every file system accepts."""
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in self.label)
 
 
@@ -95,7 +95,7 @@ def read_set(text: str, root: Path | None, console: Console) -> NamedSet:
 
 
 def _end_of(options: str) -> str:
-    """Options, which may hold a path, in what a title has room for."""
+    """Options, which may hold a path, cut to the room in a title."""
     return options if len(options) <= _ROOM else "…" + options[1 - _ROOM :]
 
 

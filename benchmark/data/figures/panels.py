@@ -14,11 +14,11 @@ from datasets.spectrum import FITTED, FREQUENCIES
 from datasets.statistics import Statistics, shares
 
 COLORS = ("#0173b2", "#de8f05")
-"""Of the first and the second set, told apart by the colour-blind."""
+"""Colours of the first and the second set, distinct to the colour-blind."""
 
 
 def draw_histogram(axes: Axes, sets: Sequence[Statistics], quantity: Quantity) -> None:
-    """Shares of targets or images by bin, in percent, cut to the bins that are in use.
+    """Draw shares of targets or images by bin, in percent, cut to the bins in use.
 
     Args:
         axes: empty ones.
@@ -46,7 +46,7 @@ def draw_histogram(axes: Axes, sets: Sequence[Statistics], quantity: Quantity) -
 
 
 def _scale(axes: Axes, quantity: Quantity) -> None:
-    """Ticks at every second octave, or at whole steps."""
+    """Put ticks at every second octave, or at whole steps."""
     if not quantity.logarithmic:
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10), integer=quantity is COUNT))
         return
@@ -59,7 +59,7 @@ def _scale(axes: Axes, quantity: Quantity) -> None:
 
 
 def draw_spectra(axes: Axes, sets: Sequence[Statistics]) -> None:
-    """Median power of the backgrounds by frequency, with the band from quartile to quartile."""
+    """Draw the median power of the backgrounds by frequency, with the band between quartiles."""
     for statistics, color in zip(sets, COLORS, strict=False):
         known = np.isfinite(statistics.spectra) & (statistics.spectra > 0)
         rings = known.any(axis=0)
@@ -83,12 +83,12 @@ def draw_spectra(axes: Axes, sets: Sequence[Statistics]) -> None:
 
 
 def _say(axes: Axes, text: str) -> None:
-    """A word where there is nothing to draw."""
+    """Write a word where there is nothing to draw."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.4")
 
 
 def draw_sizes(axes: Axes, statistics: Statistics) -> None:
-    """A dot for each size of image, the larger the more images have it."""
+    """Draw a dot for each size of image, the larger the more images have it."""
     images = statistics.images
     sizes, counts = np.unique(
         np.stack([images.width, images.height], axis=1), axis=0, return_counts=True

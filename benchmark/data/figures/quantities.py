@@ -1,4 +1,4 @@
-"""What is said of a data set: each quantity with its unit and the bins of its histogram.
+"""Quantities that describe a data set, each with its unit and the bins of its histogram.
 
 The bins are fixed, so that overlaps of different pairs of sets can be compared.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from datasets.statistics import Statistics, overlap
 
-_DRAWS = 50  # pairs of sets that the ceiling is the mean of
+_DRAWS = 50  # pairs of sets over which the ceiling is averaged
 _PERCENT, _PER_MILLE = 100.0, 1000.0
 
 
@@ -25,7 +25,7 @@ class Quantity:
         key: name of the column in `Targets` or `Images`, and in tables.
         title: what it is.
         unit: "" for plain numbers.
-        of: what has one: "targets" or "images".
+        of: its owners, "targets" or "images".
         edges: of the bins, in the unit; what lies outside counts in the outermost bins.
         logarithmic: how the axis is drawn.
         factor: from the column to the unit.
@@ -108,10 +108,11 @@ def overlap_of(quantity: Quantity, a: np.ndarray, b: np.ndarray) -> float:
 
 
 def ceiling(quantity: Quantity, a: Statistics, b: Statistics) -> float:
-    """The overlap that chance leaves to two sets of these sizes that are both drawn like `b`.
+    """The overlap that chance leaves to two sets of these sizes, both drawn like `b`.
 
     Two sets of images, as many as `a` and as `b` have, are drawn with replacement from `b`, 50
-    times with a fixed seed; the mean of their overlaps. It is below 1, more so for small sets.
+    times with a fixed seed; the ceiling is their mean overlap. It is below 1, the more so for small
+    sets.
 
     Returns:
         NaN where nothing is known of `b`.

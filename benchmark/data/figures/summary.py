@@ -1,4 +1,4 @@
-"""The numbers of sets on the terminal."""
+"""The numbers of data sets, printed on the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNKNOWN = "—"
 
 
 def print_summary(subject: NamedSet, console: Console) -> None:
-    """What the set is, how large it is, the quantiles of its numbers, and the reader's notes."""
+    """Print the set's name and size, the quantiles of its numbers, and the reader's notes."""
     facts = Table(title=escape(subject.title), title_justify="left", show_header=False, box=None)
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
@@ -34,7 +34,7 @@ def print_summary(subject: NamedSet, console: Console) -> None:
 
 
 def print_comparison(a: NamedSet, b: NamedSet, lines: dict[str, Line], console: Console) -> None:
-    """Median, 5 % and 95 % quantile of every quantity, and the overlap."""
+    """Print the median, the 5 % and 95 % quantiles of every quantity, and the overlap."""
     table = _table(f"{a.title} ({len(a.samples)} images), and {b.title} ({len(b.samples)})")
     table.caption = (
         "median [5 %, 95 %]; overlap: of the histograms, 1 is the same; ceiling: what two sets of "
@@ -83,7 +83,7 @@ def _quantile_table(subject: NamedSet) -> Table:
 
 
 def _table(title: str) -> Table:
-    """Compact enough for a terminal of 80 columns."""
+    """An empty table, compact enough for a terminal of 80 columns."""
     table = Table(
         title=escape(title), title_justify="left", caption_justify="left", box=None,
         padding=(0, 1, 0, 0),
@@ -93,7 +93,7 @@ def _table(title: str) -> Table:
 
 
 def spread(values: list[float]) -> str:
-    """Median and outer quantiles of `QUANTILES`; nothing for what has none."""
+    """Median and outer quantiles of `QUANTILES`; empty where there are none."""
     if not values:
         return ""
     if np.isnan(values[0]):

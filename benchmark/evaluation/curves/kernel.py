@@ -26,11 +26,11 @@ import numpy as np
 COMPONENT, AREA, ROW_SUM, COLUMN_SUM, TARGET, FIRST, LAST = range(7)
 _SUMS = (AREA, ROW_SUM, COLUMN_SUM)
 
-# What a component has in its column COMPONENT while no pair in the table is its own:
+# Values of a component in its column COMPONENT while no pair in the table is its own:
 _FAR = -1  # no target is near
 _CHANGED = -2  # its set of pixels changed at the present threshold
 
-# Of a float64, `levels` drops all but 8 bits of the mantissa, and tells no exponents below -40.
+# `levels` keeps 8 bits of a float64's mantissa, and does not tell apart exponents below -40.
 _DROPPED = 52 - 8
 _LOWEST = (1023 - 40) << 8
 
@@ -80,13 +80,13 @@ def component_pairs(
 
     Returns:
         (K,) int64, the pixels that are on at each threshold. (K,) int64, the components at each.
-        (P, 7) int64, a row for each component and each target near it, where a component with
-        another set of pixels is another component: COMPONENT, the first row of the component, is
+        (P, 7) int64, a row for each component and each target near it, where a component whose set
+        of pixels changes becomes another component: COMPONENT, the first row of the component, is
         its name; AREA, ROW_SUM, COLUMN_SUM as in `Components`; TARGET, index; FIRST, LAST, the
         thresholds at which it exists, both inclusive.
     """
     height, width = level.shape
-    # A frame of one pixel that is never on saves all tests for the border.
+    # A frame of one pixel that is never on spares all tests for the border.
     label = np.full((height + 2, width + 2), -1, np.int32)
     # The founders of components are never neighbours, so there is at most one in 2 x 2 pixels.
     most = ((height + 1) // 2) * ((width + 1) // 2)
@@ -127,9 +127,9 @@ def levels(prob: np.ndarray, thresholds: np.ndarray, below: np.ndarray) -> np.nd
     level, bits = np.empty((height, width), np.int32), prob.view(np.int64)
     for row in range(height):
         for column in range(width):
-            place = max((bits[row, column] >> _DROPPED) - _LOWEST, 0)
+            place = max((bits[row, column] >> _DROPPED) - _LOWEST, 0)  # the value's interval
             low, high = below[place], below[place + 1]
-            while low < high:
+            while low < high:  # bisect among the thresholds within it
                 middle = (low + high) >> 1
                 if thresholds[middle] < prob[row, column]:
                     low = middle + 1
@@ -162,14 +162,14 @@ def sorted_pixels(level: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
         int64, how many have one of the k highest levels.
     """
     height, width = level.shape
-    end = np.zeros(count + 1, np.int64)
+    end = np.zeros(count + 1, np.int64)  # first a histogram, then its running sum
     for row in range(height):
         for column in range(width):
             if level[row, column]:
                 end[count - level[row, column] + 1] += 1
     for k in range(count):
         end[k + 1] += end[k]
-    order, free = np.empty(end[count], np.int32), end.copy()
+    order, free = np.empty(end[count], np.int32), end.copy()  # free: next place of each level
     for row in range(height):
         for column in range(width):
             if level[row, column]:
@@ -196,6 +196,12 @@ def _sweep(
     A component is a tree of labels: `parent` leads to its root, which keeps its row of `sums`. A
     pixel is labelled once, with the root of the component that it joins.
 
+    At each threshold, first the pixels of its level are switched on. One without neighbours founds
+    a component; any other joins all components around it, the smaller below the root of the larger.
+    The rows in `pairs` of a component that changes end at the threshold above. Then each component
+    that changed and is still a root gets new rows, one for each target near its centroid, with a
+    FIRST of 0, right for one that never changes again; `_end` corrects it for one that does.
+
     Args:
         order, end: see `sorted_pixels`. `order` is overwritten.
         label: of each pixel of the framed map, -1: off.
@@ -205,19 +211,20 @@ def _sweep(
         first_target: for each row of the map, the first target that can be near a centroid in it.
         reach: px.
     """
+    # Steps to the neighbours, clockwise from the upper left, as in `_RUNS`.
     around = np.array([-width - 1, -width, 1 - width, 1, width + 1, width, width - 1, -1])
     number = np.zeros(end.size - 1, np.int64)
     pairs, size = np.empty((64, 7), np.int64), 0
     labels = alive = 0
     for threshold in range(number.size - 1, -1, -1):
-        begin = changed = end[number.size - 1 - threshold]
+        begin = changed = end[number.size - 1 - threshold]  # order[begin:changed]: changed roots
         for i in range(begin, end[number.size - threshold]):
             pixel = order[i]
-            ring = 0
+            ring = 0  # bits of the neighbours that are on
             for k in range(8):
                 ring |= (label[pixel + around[k]] >= 0) << k
 
-            if ring == 0:
+            if ring == 0:  # founds a component
                 root = labels
                 parent[root] = root
                 sums[root] = 0
@@ -248,18 +255,18 @@ def _sweep(
             if sums[root, COMPONENT] != _CHANGED:
                 _end(pairs, size, sums[root, COMPONENT], threshold)
                 sums[root, COMPONENT] = _CHANGED
-                order[changed] = root  # in the place of a pixel that is done
+                order[changed] = root  # over a pixel that is done: no extra memory
                 changed += 1
         number[threshold] = alive
 
         for i in range(begin, changed):
             root = order[i]
-            if parent[root] != root:  # it joined another one
+            if parent[root] != root:  # merged into another, which is in the list itself
                 continue
             area = sums[root, AREA]
             y, x = sums[root, ROW_SUM] / area, sums[root, COLUMN_SUM] / area
             name = size
-            t = first_target[int(y)]
+            t = first_target[int(y)]  # targets are ordered by row: those out of reach are skipped
             while t < len(targets) and targets[t, 0] < y + reach:
                 if (targets[t, 0] - y) ** 2 + (targets[t, 1] - x) ** 2 < reach**2:
                     if size == len(pairs):
@@ -268,7 +275,7 @@ def _sweep(
                     for column in _SUMS:
                         pairs[size, column] = sums[root, column]
                     pairs[size, TARGET] = t
-                    pairs[size, FIRST] = 0  # until it changes
+                    pairs[size, FIRST] = 0  # to be raised by `_end` if it changes
                     pairs[size, LAST] = threshold
                     size += 1
                 t += 1
@@ -278,7 +285,7 @@ def _sweep(
 
 @compiled
 def _find(parent: np.ndarray, label: int) -> int:
-    """The root of a label; every other label on the way skips one ("path halving")."""
+    """The root of a label; on the way, every other label is made to skip one ("path halving")."""
     while parent[label] != label:
         parent[label] = parent[parent[label]]
         label = parent[label]
@@ -287,8 +294,8 @@ def _find(parent: np.ndarray, label: int) -> int:
 
 @compiled
 def _end(pairs: np.ndarray, size: int, name: int, threshold: int) -> None:
-    """Note in the pairs of a component, if it has any, that it exists no more at a threshold."""
-    row = name
+    """Note in the pairs of a component, if it has any, that it no longer exists at a threshold."""
+    row = name  # its rows follow each other; a negative name has none
     while 0 <= row < size and pairs[row, COMPONENT] == name:
         pairs[row, FIRST] = threshold + 1
         row += 1

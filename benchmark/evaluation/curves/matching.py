@@ -28,14 +28,14 @@ class _Pair(NamedTuple):
 def match_over_thresholds(
     targets: Components, table: np.ndarray, thresholds: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `matching.match` finds at each threshold.
+    """Hits at each threshold, as `matching.match` finds them.
 
     Targets that never compete for a component are matched by themselves, and anew only where a
     component that is near one of them begins or ends.
 
     Args:
         targets: M components.
-        table: (P, 7), all pairs that may match and maybe more, see `component_pairs`.
+        table: (P, 7), all pairs that may match and perhaps others, see `component_pairs`.
         thresholds: K, their number.
 
     Returns:
@@ -54,7 +54,7 @@ def match_over_thresholds(
 
 
 def _pairs(targets: Components, table: np.ndarray) -> dict[tuple[int, int], _Pair]:
-    """By target and component."""
+    """Pairs that may match, keyed by target and component."""
     components = Components(table[:, AREA], table[:, ROW_SUM], table[:, COLUMN_SUM])
     pairs = {}
     for row, (component, area, _, _, target, first, last) in enumerate(table.tolist()):
@@ -65,7 +65,7 @@ def _pairs(targets: Components, table: np.ndarray) -> dict[tuple[int, int], _Pai
 
 
 def _spans(pairs: list[_Pair]) -> Iterator[tuple[int, int, int, int]]:
-    """First threshold, first one beyond, hits, and their pixels, wherever these stay the same.
+    """Spans of equal hits: first threshold, first one beyond, hits, and their pixels.
 
     Args:
         pairs: with no target and no component in common with others.

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 class OPDCProtocol(Protocol):
     """Overlap priority with distance compensation (Pang et al., NeurIPS 2025, arXiv:2509.16888).
 
-    Matching: `matching.match_overlap_first`. Beside the usual numbers, with tp matched pairs, fp
+    Matching: `matching.match_overlap_first`. Besides the usual numbers, with tp matched pairs, fp
     predictions and fn targets that are left over:
 
         seg_iou   mean component IoU of the pairs
         loc_iou   tp / (tp + fp + fn)
         hiou      seg_iou * loc_iou
 
-    What is missing to 1. Of a pair with union area u, averaged over the pairs, so that seg_iou and
+    The rest up to 1. For a pair with union area u, averaged over the pairs, so that seg_iou and
     these three add up to 1:
 
         seg_mrg_err   predicted pixels on other targets / u
         seg_itf_err   other false pixels / u
         seg_pcp_err   missed pixels / u
 
-    Of targets, over tp + fp + fn, so that loc_iou and these four add up to 1 ("linkable" means
+    For targets, over tp + fp + fn, so that loc_iou and these four add up to 1 ("linkable" means
     IoU >= 0.5 or centroid distance < 3 px):
 
         loc_s2m_err   targets left over although linkable: one prediction for several targets

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 HIT_REACH = 1
-"""A target is hit by a predicted pixel up to so many px from it, in rows and in columns."""
+"""Distance, px in rows and in columns, up to which a predicted pixel hits a target."""
 FALSE_REACH = 4
-"""Predicted pixels further than this from all targets are false alarms."""
+"""Distance, px, beyond which from every target predicted pixels are false alarms."""
 
 
 class ShootingProtocol(Protocol):

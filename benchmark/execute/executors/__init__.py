@@ -1,7 +1,7 @@
 """Executors: where tasks run. One file each, found by scanning this folder.
 
-A file has `Options`, a pydantic model of what a preset may say in `executor_options`, and
-`create(plan, options)`, which gives an `Executor`. It may refuse a plan with a UserError.
+A file has `Options`, a pydantic model of the keys that a preset may set in `executor_options`, and
+`create(plan, options)`, which returns an `Executor`. It may refuse a plan with a UserError.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Exit(NamedTuple):
     """How a task ended.
 
     Attributes:
-        status: of the run, where it has told nothing itself: `interrupted` or `failed`.
-        message: likewise, a line.
+        status: of the run, where it has reported none itself: `interrupted` or `failed`.
+        message: one line, in the same case.
         last: its last event, where the executor has it; else it is in the run's folder.
-        crowded: it had a part of a device only: if its memory did not suffice, it is worth a try
+        crowded: it had only part of a device: if its memory did not suffice, it is worth a try
             alone.
-        note: what else is to be said, a line.
+        note: a further remark, one line.
     """
 
     status: str
@@ -56,7 +56,7 @@ class Executor(Protocol):
         """Write the task into the folder and start a worker there; None while there is no room.
 
         Args:
-            task: all but where it runs.
+            task: complete but for where it runs.
             folder: of the run.
             alone: nothing else may run on the same device.
 
@@ -65,25 +65,25 @@ class Executor(Protocol):
         """
 
     def poll(self, handle: Any) -> Exit | None:
-        """How it ended, once; None while it runs."""
+        """How the task ended, reported once; None while it runs."""
 
     def hear(self, handle: Any, event: dict[str, Any]) -> None:
         """Take in an event of the task."""
 
     def stop(self, handle: Any) -> None:
-        """Ask it to save what it has and to leave; whoever does not is ended by `close`."""
+        """Ask the task to save its state and exit; one that does not is ended by `close`."""
 
     def close(self) -> None:
-        """Stop all that runs, and wait for it; what does not leave is ended."""
+        """Stop all running tasks and wait for them; those that do not exit are ended."""
 
 
 def list_executors() -> list[str]:
-    """Their names."""
+    """Names of all executors."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def find_executor(plan: Plan) -> Callable[[], Executor]:
-    """What makes the executor that a plan names; that may refuse the plan with a UserError.
+    """Maker of the executor that a plan names; it may refuse the plan with a UserError.
 
     Raises:
         UserError: no such executor, or options that it does not have.
