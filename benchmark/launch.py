@@ -26,7 +26,7 @@ from benchmark.preflight.disk import make_output
 from benchmark.preflight.hours import learn
 from benchmark.preflight.show import describe_hours, print_outlook
 from benchmark.registry import load_plugins
-from benchmark.registry.names import short_dataset
+from benchmark.registry.short_names import short_dataset
 from benchmark.settings.layers import build, check_values, read_preset, split_keys
 from benchmark.settings.plan import Plan
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from benchmark.errors import UserError
 from datasets import cache
 from datasets.base import Dataset, Found, Item, Sample
-from datasets.decode import decode_all, look_at
+from datasets.decode_split import decode_all, look_at
 from datasets.layouts import (
     Layout,
     Listing,

@@ -15,7 +15,7 @@ from benchmark import __version__
 from benchmark.commands.options import out
 from benchmark.settings.layers import ALIASES, parse_set
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 EPILOG = """
 [bold]Examples[/]

@@ -119,7 +119,7 @@ def print_run(run: str, output: Path, console: Console) -> None:
     """
     from benchmark.networks.source import find_run
     from benchmark.records.record import RecordError, read_record
-    from benchmark.registry.names import short_dataset
+    from benchmark.registry.short_names import short_dataset
 
     path = find_run(run, output)
     try:

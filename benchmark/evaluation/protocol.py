@@ -133,7 +133,7 @@ class Protocol(ABC):
             UserError: shapes that differ, prob not 2-D or not floating point, NaN or values
                 outside [0, 1], mask not bool. Nothing is counted then.
         """
-        from benchmark.evaluation.inputs import check_pair
+        from benchmark.evaluation.check_pair import check_pair
 
         prob, mask = check_pair(prob, mask, name)
         predicted = prob > self.threshold

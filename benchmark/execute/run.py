@@ -21,7 +21,7 @@ from benchmark.evaluation.protocol import NATIVE, Geometry
 from benchmark.evaluation.scoring import Mapper, score
 from benchmark.execute.crops import choose, save_crops
 from benchmark.execute.events import EventWriter
-from benchmark.execute.inputs import guard, read_data
+from benchmark.execute.read_data import guard, read_data
 from benchmark.execute.task import Task
 from benchmark.execute.untrained import untrained
 from benchmark.networks.compute import Compute, resolve_precision
@@ -33,7 +33,7 @@ from benchmark.plan.job import Job
 from benchmark.records.record import Cost, Data, Environment, Selected
 from benchmark.records.store import RunFolder
 from benchmark.registry import add_plugins
-from benchmark.registry.names import short_dataset
+from benchmark.registry.short_names import short_dataset
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin, State, load, save
 from benchmark.training.loop import Hooks, Validate, train

@@ -12,7 +12,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.scoring import Mapper, score
 from benchmark.records.record import Untrained
 from benchmark.records.store import RunFolder, write_atomic
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.warm_up import WarmUp
 from datasets.base import Sample
 from detectors.base import Detector

@@ -39,7 +39,7 @@ from benchmark.plan.parts import describe_split
 from benchmark.preflight.disk import make_output
 from benchmark.records.record import Cell, Data, Environment, Record, Scores, timestamp
 from benchmark.records.store import RunFolder, write_atomic
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from datasets.base import Sample, content_hash
 
 MASK_ENDINGS = ("_pixels0", "_mask", "_gt")

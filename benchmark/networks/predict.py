@@ -31,7 +31,7 @@ from benchmark.networks.source import Source
 from benchmark.networks.torch_setup import NO_GPU, configure
 from benchmark.records.csv_writer import as_csv
 from benchmark.records.store import write_atomic
-from datasets.files import read_grey
+from datasets.image_files import read_grey
 from detectors.base import Detector
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

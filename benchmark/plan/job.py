@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.registry.names import short_dataset
-from benchmark.settings.settings import Settings
+from benchmark.registry.short_names import short_dataset
+from benchmark.settings.run_settings import Settings
 
 ADDED_LATER = ("also", "select_by", "warm_loss", "warm_loss_share", "output_prior")
 """Settings left out of the identity while at their default: with them, runs that earlier code

@@ -18,7 +18,7 @@ from benchmark.registry.info import DetectorInfo
 from benchmark.settings.layers import check_values, resolve_settings
 from benchmark.settings.plan import Plan
 from benchmark.settings.recipe import read_recipe
-from benchmark.settings.settings import TRAINING, Settings
+from benchmark.settings.run_settings import TRAINING, Settings
 
 NO_LOSS = "none"
 """The loss of a cell that is scored without training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 if TYPE_CHECKING:
     from datasets.base import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import detectors
 from benchmark.plan.job import Job
 from benchmark.registry.info import Cost
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 BYTES = 4
 """Bytes of a weight."""

@@ -21,7 +21,7 @@ from benchmark.preflight.speed import Speed, keep, read_speed
 from benchmark.profiling.parent import profile_path
 from benchmark.records.record import Record, RecordError, read_record
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 START = 4.5
 """Seconds until a worker trains, and until it has exited: mostly the import of torch."""

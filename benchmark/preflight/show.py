@@ -10,7 +10,7 @@ from benchmark.console import duration, say
 from benchmark.plan.matrix import Cell
 from benchmark.preflight import Outlook
 from benchmark.preflight.hours import Hours
-from benchmark.registry.names import short_dataset
+from benchmark.registry.short_names import short_dataset
 from benchmark.settings.plan import Plan
 
 

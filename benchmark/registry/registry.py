@@ -19,8 +19,8 @@ from benchmark.registry.entry import Entry, I
 from benchmark.registry.info import DEFAULT_GROUP, INFOS
 from benchmark.registry.inherit import Family
 from benchmark.registry.lookalikes import lookalikes
-from benchmark.registry.names import as_text, canonical, pieces
 from benchmark.registry.scan import UNKNOWN, SourceFile, read_file
+from benchmark.registry.short_names import as_text, canonical, pieces
 
 ROOT = Path(__file__).resolve().parents[2]
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}

@@ -9,7 +9,7 @@ from benchmark.report.collapse import constant_iou
 from benchmark.report.differences import show
 from benchmark.report.model import Table
 from benchmark.report.operating import AREA
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 _SELECTION = {
     "last": "last epoch",

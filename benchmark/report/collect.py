@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmark.records.record import Profile, RecordError, read_profile, read_record
-from benchmark.registry.names import short_dataset
+from benchmark.registry.short_names import short_dataset
 from benchmark.report.collapse import collapses
 from benchmark.report.differences import canonical, differing
 from benchmark.report.model import Collection, Row, Run, Summary, Table, TableKey, split_of

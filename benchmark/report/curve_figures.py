@@ -22,7 +22,7 @@ from benchmark.report.layout import (
     look_of,
     panels_of,
 )
-from benchmark.report.looks import Line, Style
+from benchmark.report.line_styles import Line, Style
 from benchmark.report.model import Row, Table
 from benchmark.report.operating import attainable, pd_at, precision_recall, roc
 

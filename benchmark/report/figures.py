@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from benchmark.figures.style import drawing, save
 from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
-from benchmark.report.looks import Style
+from benchmark.report.line_styles import Style
 from benchmark.report.model import Collection, Table
 from benchmark.report.overview_figure import overview_figure
 from benchmark.report.panels import example_figures

@@ -9,7 +9,7 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.looks import Line, Style, loss_label
+from benchmark.report.line_styles import Line, Style, loss_label
 from benchmark.report.model import Row, Table
 
 _TOGETHER = 6  # methods that can be told apart in one panel

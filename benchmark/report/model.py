@@ -17,7 +17,7 @@ from benchmark.report.collapse import Collapse
 from benchmark.report.differences import differing, flatten, show
 from benchmark.report.operating import Point, curve_numbers
 from benchmark.report.resampling import Interval
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 # Settings that say where a run ran, not what was computed: runs that differ in nothing else may
 # share a mean. "seed" is what the mean is taken over; the selection rule is the table's, and what

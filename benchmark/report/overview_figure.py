@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from benchmark.figures.style import PAGE, at_least, new_figure, tidy
 from benchmark.measures import MEASURES, Measure
 from benchmark.report.layout import entitle, figure_title, limiting
-from benchmark.report.looks import Line, Style, method_label
+from benchmark.report.line_styles import Line, Style, method_label
 from benchmark.report.model import Row, Table
 
 _PANELS = tuple(MEASURES[key] for key in ("iou", "pd", "fa"))

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from benchmark.figures.pixels import stretch
 from benchmark.figures.style import PAGE, new_figure
 from benchmark.report.layout import entitle
-from benchmark.report.looks import loss_label
+from benchmark.report.line_styles import loss_label
 from benchmark.report.model import Row, Table
 
 _METHODS = 6  # columns of methods that can still be read on a page; more go into further figures

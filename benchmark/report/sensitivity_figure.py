@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from benchmark.figures.style import PAGE, new_figure, tidy
 from benchmark.measures import MEASURES
 from benchmark.report.layout import entitle, figure_title, limiting
-from benchmark.report.looks import Style, loss_label
+from benchmark.report.line_styles import Style, loss_label
 from benchmark.report.model import Table
 from benchmark.report.sensitivity import (
     ALL,

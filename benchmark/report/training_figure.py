@@ -19,9 +19,9 @@ from benchmark.report.layout import (
     look_of,
     panels_of,
 )
-from benchmark.report.looks import Line, Style
+from benchmark.report.line_styles import Line, Style
 from benchmark.report.model import Row, Run, Table
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 _IOU = MEASURES["iou"]
 _BAND = 0.13  # opacity of the seeds' band

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation import list_protocols
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 PRESETS = Path(__file__).parent / "presets"
 

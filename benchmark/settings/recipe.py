@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.errors import UserError, did_you_mean
 from benchmark.settings.layers import check_values, read_yaml, split_keys
-from benchmark.settings.settings import TRAINING
+from benchmark.settings.run_settings import TRAINING
 
 RECIPES = Path(__file__).parent / "recipes"
 PUBLISHED = "published"

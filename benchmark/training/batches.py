@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.plan.parts import held_out
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from datasets.base import Sample
 from datasets.transforms import (
     Crops,

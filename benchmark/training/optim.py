@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3

@@ -13,8 +13,8 @@ from benchmark.environment import cpu_count
 from benchmark.errors import UserError
 from datasets.audit.duplicates import Print, make_print
 from datasets.base import Item
-from datasets.files import Mask, read_grey, read_mask
 from datasets.hashes import image_hash
+from datasets.image_files import Mask, read_grey, read_mask
 from datasets.layouts import Listing
 
 Track = Callable[[Sequence[Any], str], Iterable[Any]]

@@ -31,7 +31,7 @@ from benchmark.networks.compute import Compute
 from benchmark.networks.torch_setup import configure
 from benchmark.records.store import RunFolder
 from benchmark.settings.recipe import read_recipe
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin
 from benchmark.training.loop import Hooks, train

@@ -215,7 +215,7 @@ def test_flags_of_torch():
     script = """
 import json, warnings
 import cv2, torch
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.networks import torch_setup
 from benchmark.execute.run import prepare
 from benchmark.execute.task import Task

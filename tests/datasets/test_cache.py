@@ -18,7 +18,7 @@ from PIL import Image
 from benchmark.errors import UserError
 from datasets import cache, load_dataset
 from datasets.base import Item, Sample, content_hash
-from datasets.decode import decode_all
+from datasets.decode_split import decode_all
 from tests.datasets.tiny import SHAPE, TRAIN, basicirstd, target, write_list
 
 ROOT = Path(__file__).resolve().parents[2]

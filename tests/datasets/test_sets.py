@@ -10,7 +10,7 @@ import datasets
 from benchmark.errors import UserError
 from datasets import load_dataset
 from datasets.base import content_hash
-from datasets.files import read_grey, read_mask
+from datasets.image_files import read_grey, read_mask
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_real = pytest.mark.skipif(

@@ -15,7 +15,7 @@ from benchmark.networks.compute import Compute
 from benchmark.networks.cost import count_activations, count_macs, count_parameters
 from benchmark.networks.inference import predict
 from benchmark.networks.source import Source
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from detectors import REGISTRY, create_detector
 from detectors.base import Detector, Prediction
 from losses import list_losses

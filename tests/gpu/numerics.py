@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training import batches as batches_module
 from benchmark.training.batches import Batches
 from benchmark.training.optim import DeviceAdagrad, make_optimizer, set_learning_rate

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmark.networks.compute import Compute
 from benchmark.records.record import Epoch
 from benchmark.records.store import RunFolder
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Origin, State, resume
 from benchmark.training.loop import Hooks, train

@@ -9,7 +9,7 @@ from torch import nn
 from benchmark.errors import UserError
 from benchmark.records.record import Epoch
 from benchmark.records.store import RunFolder
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training import checkpoints
 from benchmark.training.checkpoints import Best, Origin, Saver, State, load, resume
 from benchmark.training.optim import make_optimizer

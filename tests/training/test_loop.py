@@ -18,7 +18,7 @@ from benchmark.networks.compute import Compute
 from benchmark.plan.job import Job
 from benchmark.records.record import Environment
 from benchmark.records.store import RunFolder
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training import batches as batches_module
 from benchmark.training.batches import Batches
 from benchmark.training.checkpoints import Best, Origin, State, load

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.optim import DeviceAdagrad, make_optimizer, set_learning_rate
 
 

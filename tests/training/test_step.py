@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 import detectors
 from benchmark.networks.compute import Compute
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.optim import make_average, make_optimizer, set_learning_rate
 from benchmark.training.step import EAGER_STEPS, GraphedStep, Step

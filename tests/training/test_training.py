@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.batches import Batches, hold_out
 from benchmark.training.checkpoints import load
 from benchmark.training.optim import MXNetAdagrad, learning_rate, make_optimizer

@@ -21,7 +21,7 @@ from benchmark.networks.compute import Compute
 from benchmark.plan.job import Job
 from benchmark.records.record import Untrained
 from benchmark.records.store import RunFolder
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.stop import Stop
 from benchmark.warm_up import WarmUp
 from datasets.base import Sample

@@ -13,7 +13,7 @@ import losses
 from benchmark.errors import UserError
 from benchmark.plan.job import Job
 from benchmark.settings.layers import resolve_settings
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.output_prior import set_output_prior
 from benchmark.training.step import phase_of
 from benchmark.training.warm_loss import Warmed

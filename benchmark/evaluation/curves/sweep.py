@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.evaluation.check_pair import check_pair
 from benchmark.evaluation.curves.kernel import component_pairs, levels, thresholds_below
-from benchmark.evaluation.curves.matching import match_over_thresholds
-from benchmark.evaluation.inputs import check_pair
+from benchmark.evaluation.curves.threshold_matching import match_over_thresholds
 from benchmark.evaluation.protocol import RADIUS
 from datasets.components import Components, find_components
 

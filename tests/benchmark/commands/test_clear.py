@@ -17,7 +17,7 @@ from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.report.collect import collect
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 STATES = ("done", "failed", "oom", "diverged", "interrupted", "running")
 

@@ -16,7 +16,7 @@ from benchmark.commands import run
 from benchmark.commands.main import build_app, main
 from benchmark.settings.layers import split_keys
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from tests.e2e.commands import ROOT
 
 SHARED = {"entries", "main", "options", "run"}

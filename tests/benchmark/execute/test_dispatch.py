@@ -16,7 +16,7 @@ from benchmark.plan.job import Job
 from benchmark.plan.matrix import Cell
 from benchmark.records.store import RunFolder
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 
 @dataclass

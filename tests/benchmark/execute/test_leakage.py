@@ -13,8 +13,8 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.errors import UserError
-from benchmark.execute.inputs import guard
 from benchmark.execute.leakage import Past, leaked_names, past_of, refuse
+from benchmark.execute.read_data import guard
 from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 from benchmark.records.record import Data, read_record
@@ -23,7 +23,7 @@ from benchmark.report.latex import latex
 from benchmark.report.layout import figure_title
 from benchmark.report.statistics_page import statistics_markdown
 from benchmark.report.tables import csv_text, markdown, print_tables
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from datasets.base import Sample
 from datasets.hashes import image_hash
 from tests.benchmark.report.test_report_sweep import make_record, write

@@ -15,7 +15,7 @@ from benchmark.execute.task import Task, read_task
 from benchmark.plan.job import Job
 from benchmark.records.record import read_record
 from benchmark.records.store import RunFolder
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from tests.e2e.commands import PLUGINS, ROOT
 
 SETTINGS = Settings(

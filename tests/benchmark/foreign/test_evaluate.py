@@ -30,7 +30,7 @@ from benchmark.records.record import Cell, Environment, Record, read_record
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.report.collect import collect
 from benchmark.report.panels import read_crops
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.stop import Stop
 from detectors import create_detector
 from tests.e2e.commands import ROOT

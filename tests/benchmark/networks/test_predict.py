@@ -28,10 +28,10 @@ from benchmark.plan.job import Job
 from benchmark.records.record import Cell, Environment, Record
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.report.panels import read_crops
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 from benchmark.training.stop import Stop
 from datasets.components import find_components
-from datasets.files import read_grey
+from datasets.image_files import read_grey
 from detectors import create_detector
 from detectors.base import Detector, Prediction
 from tests.benchmark.test_environment import ANSWERS, put_nvidia_smi

@@ -16,7 +16,7 @@ from benchmark.records.record import Cell, Environment, Record, read_record
 from benchmark.records.store import RunFolder, write_atomic
 from benchmark.registry import Registry, add_plugins
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 

@@ -28,7 +28,7 @@ from benchmark.preflight.speed import Speed, keep, measured
 from benchmark.preflight.speed_child import rates
 from benchmark.records.record import read_record
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 RECORDS = [

@@ -18,7 +18,7 @@ from benchmark.report import write_report
 from benchmark.report.captions import caption, notes
 from benchmark.report.collect import collect
 from benchmark.report.latex import latex
-from benchmark.report.looks import loss_label
+from benchmark.report.line_styles import loss_label
 from benchmark.report.tables import csv_text, markdown, print_tables
 from tests.benchmark.report.test_report_sweep import make_record, write, write_sweep
 

@@ -67,7 +67,7 @@ def test_what_the_report_uses_does_not_import_it(room: str) -> None:
 
 
 def test_pages_come_without_a_plotting_library() -> None:
-    drawing = ("matplotlib", "seaborn", "benchmark.figures.style", "benchmark.report.looks")
+    drawing = ("matplotlib", "seaborn", "benchmark.figures.style", "benchmark.report.line_styles")
     names = ("write", "pages", "collect", "tables", "latex", "sensitivity_page", "statistics_page")
     for name in names:
         imported = _imported(ROOT / "benchmark" / "report" / f"{name}.py")

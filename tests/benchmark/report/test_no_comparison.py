@@ -14,7 +14,7 @@ from benchmark.report.collect import collect
 from benchmark.report.columns import COLUMNS, alike, marks
 from benchmark.report.curve_figures import pd_fa_figure
 from benchmark.report.latex import latex
-from benchmark.report.looks import Style
+from benchmark.report.line_styles import Style
 from benchmark.report.model import Collection
 from benchmark.report.overview_figure import overview_figure
 from benchmark.report.significance import rankings

@@ -20,7 +20,7 @@ from benchmark.report import write_report
 from benchmark.report.collect import collect
 from benchmark.report.curve_figures import pd_fa_figure, roc_pr_figure
 from benchmark.report.figures import FIGURES, Kind
-from benchmark.report.looks import Style
+from benchmark.report.line_styles import Style
 from benchmark.report.model import Table
 from benchmark.report.operating import attainable, pd_at
 from benchmark.report.overview_figure import overview_figure

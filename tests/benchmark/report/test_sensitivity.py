@@ -12,7 +12,7 @@ import pytest
 from benchmark.figures.style import drawing
 from benchmark.records.record import FalseAlarms, ImageScore, Record, Targets
 from benchmark.report.collect import collect
-from benchmark.report.looks import Style
+from benchmark.report.line_styles import Style
 from benchmark.report.model import Collection
 from benchmark.report.operating import Point
 from benchmark.report.sensitivity import (

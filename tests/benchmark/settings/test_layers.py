@@ -12,7 +12,7 @@ from benchmark.settings.layers import (
     split_keys,
 )
 from benchmark.settings.plan import Plan
-from benchmark.settings.settings import Settings
+from benchmark.settings.run_settings import Settings
 
 
 def test_layers_win_in_order():

@@ -16,7 +16,7 @@ from benchmark.report.tables import markdown, print_tables
 from benchmark.settings.layers import PRESETS, read_preset
 from benchmark.settings.plan import Plan
 from benchmark.settings.recipe import list_recipes, read_recipe
-from benchmark.settings.settings import TRAINING, Settings
+from benchmark.settings.run_settings import TRAINING, Settings
 from tests.benchmark.report.test_report_sweep import make_record, write
 
 

@@ -10,7 +10,7 @@ from benchmark.execute.task import Task
 from benchmark.plan.job import Job
 from benchmark.plan.parts import check_parts, describe_split
 from benchmark.records.record import Data
-from benchmark.registry.names import short_dataset
+from benchmark.registry.short_names import short_dataset
 from benchmark.training.batches import hold_out
 from datasets.base import Sample, content_hash
 from datasets.hashes import image_hash

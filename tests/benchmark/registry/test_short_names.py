@@ -3,8 +3,8 @@
 import pytest
 
 from benchmark.plan.job import Job
-from benchmark.registry.names import short_dataset
-from benchmark.settings.settings import Settings
+from benchmark.registry.short_names import short_dataset
+from benchmark.settings.run_settings import Settings
 
 
 @pytest.mark.parametrize(

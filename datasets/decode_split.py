@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.environment import cpu_count
 from benchmark.errors import UserError
 from datasets.base import Item, Sample
-from datasets.files import Mask, read_grey, read_mask, read_size
+from datasets.image_files import Mask, read_grey, read_mask, read_size
 from datasets.layouts import some
 
 

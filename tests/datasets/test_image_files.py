@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from benchmark.errors import UserError
-from datasets.files import read_grey, read_mask
+from datasets.image_files import read_grey, read_mask
 
 GREY = (np.arange(20 * 30).reshape(20, 30) % 251).astype(np.uint8)
 DEEP = (np.arange(20 * 30, dtype=np.uint16) * 109).reshape(20, 30)
