@@ -101,6 +101,25 @@ def test_a_stop_saves_the_epochs_that_are_finished(how, tmp_path):
 
 
 @pytest.mark.extra
+def test_a_run_that_is_not_attached_outlives_its_parent(uninterrupted, tmp_path):
+    """An option of the local executor: the worker goes on alone, and its record is the same."""
+    preset, output, steps = tmp_path / "own.yaml", tmp_path / "out", tmp_path / "steps"
+    preset.write_text("recipe: quick\nexecutor_options: {attached: false}\n")
+    command = [*CELL, "--preset", preset, "--output", output]
+    parent = start(*command, TINY_SLEEP="0.1", TINY_STEPS=str(steps))
+    wait_for(steps.exists)
+    (worker,) = children(parent.pid)
+    parent.kill()
+    parent.wait()
+    assert alive(worker)
+    assert "another process is running it" in run(*command, "--dry-run").stdout
+    wait_for(lambda: (folder(output) / "record.json").exists())
+    ours = read_record(folder(output) / "record.json")
+    assert (ours.status, ours.environment.sessions) == ("done", 1)
+    assert ours.scores == read_record(folder(uninterrupted) / "record.json").scores
+
+
+@pytest.mark.extra
 def test_a_time_limit_ends_in_time_and_the_same_command_goes_on(uninterrupted, tmp_path):
     """Exit code 75 until all is done; then the result is that of one run."""
     command = [*CELL, "--output", tmp_path, "--time-limit", "30s"]
