@@ -248,5 +248,5 @@ def scoring(judge: Judge) -> None:
 
 def maps(predictor: Predictor, images: list[np.ndarray]) -> list[np.ndarray]:
     """Maps in the order of the images."""
-    found = dict(predictor(images))
+    found = dict(predictor.maps(images))
     return [found[k] for k in range(len(images))]
